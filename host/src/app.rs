@@ -1,0 +1,68 @@
+//! What every command gets: output, interrupt flag, plugins.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use codex_plugin_api::Result;
+
+use crate::folders::Folders;
+use crate::interrupt::Interrupt;
+use crate::output::Output;
+use crate::plugins::Registry;
+use crate::plugins::discover::Catalog;
+
+/// The process's context. Plugins are discovered on first use, so that a command that needs none pays nothing.
+#[derive(Debug)]
+pub struct App {
+    /// Where everything is printed.
+    pub output: Output,
+    /// Whether the user asked to stop.
+    pub interrupt: Interrupt,
+    /// Folders of `--plugin-dir`, searched first.
+    pub plugin_dirs: Vec<PathBuf>,
+    /// How many threads plugins may keep busy.
+    pub threads: usize,
+    /// Where the user's and the project's files are.
+    pub folders: Folders,
+    registry: OnceLock<Arc<Registry>>,
+}
+
+impl App {
+    /// A context that has not looked for plugins yet.
+    pub fn new(
+        output: Output,
+        interrupt: Interrupt,
+        plugin_dirs: Vec<PathBuf>,
+        threads: usize,
+    ) -> Self {
+        Self {
+            output,
+            interrupt,
+            plugin_dirs,
+            threads,
+            folders: Folders::from_environment(),
+            registry: OnceLock::new(),
+        }
+    }
+
+    /// Uses plugins that were discovered already, to read the command line.
+    #[must_use]
+    pub(crate) fn with_catalog(self, catalog: Catalog) -> Self {
+        let registry = Registry::of(catalog, &self);
+        // A fresh app has no registry yet, so this one is taken.
+        let _ = self.registry.set(registry);
+        self
+    }
+
+    /// The plugins, discovered on the first call.
+    ///
+    /// # Errors
+    /// When a folder of `--plugin-dir` is not there. A plugin that was refused is no error here: `plugin doctor` tells.
+    pub fn registry(&self) -> Result<Arc<Registry>> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(Arc::clone(registry));
+        }
+        let registry = Registry::discover(self)?;
+        Ok(Arc::clone(self.registry.get_or_init(|| registry)))
+    }
+}

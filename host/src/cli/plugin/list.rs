@@ -1,0 +1,95 @@
+//! `codex-ml plugin list`.
+
+use std::path::Path;
+
+use codex_plugin_api::{Kind, Manifest, Result};
+use serde::Serialize;
+
+use crate::app::App;
+use crate::exit::Exit;
+
+#[derive(Serialize)]
+struct Row<'a> {
+    /// Of a refused candidate whose manifest cannot be read: its file name.
+    id: String,
+    version: Option<String>,
+    kinds: Vec<Kind>,
+    runtime: &'static str,
+    path: &'a Path,
+    state: &'static str,
+}
+
+impl<'a> Row<'a> {
+    fn new(manifest: Option<&Manifest>, path: &'a Path, state: &'static str) -> Self {
+        let mut kinds: Vec<Kind> = manifest
+            .into_iter()
+            .flat_map(|manifest| &manifest.components)
+            .map(|entry| entry.kind)
+            .collect();
+        kinds.sort_unstable();
+        kinds.dedup();
+        let file = || {
+            path.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+        Self {
+            id: manifest.map_or_else(file, |manifest| manifest.plugin.id.clone()),
+            version: manifest.map(|manifest| manifest.plugin.version.to_string()),
+            kinds,
+            runtime: "native",
+            path,
+            state,
+        }
+    }
+}
+
+pub(super) fn run(app: &App) -> Result<Exit> {
+    let registry = app.registry()?;
+    let ready = registry
+        .plugins()
+        .iter()
+        .map(|plugin| Row::new(Some(&plugin.manifest), &plugin.path, "ready"));
+    let shadowed = registry
+        .shadowed()
+        .iter()
+        .map(|plugin| Row::new(Some(&plugin.manifest), &plugin.path, "shadowed"));
+    let refused = registry
+        .refused()
+        .iter()
+        .map(|stopped| Row::new(stopped.manifest.as_ref(), &stopped.refusal.path, "refused"));
+    let mut rows: Vec<Row<'_>> = ready.chain(shadowed).chain(refused).collect();
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    if app.output.is_json() {
+        app.output.value(&rows)?;
+        return Ok(Exit::Done);
+    }
+    if rows.is_empty() {
+        app.output
+            .note("no plugins were found; codex-ml env shows where they are looked for");
+        return Ok(Exit::Done);
+    }
+    let refused = rows.iter().filter(|row| row.state == "refused").count();
+    app.output.table(
+        ["id", "version", "kinds", "runtime", "state", "path"],
+        rows.into_iter().map(|row| {
+            let kinds: Vec<&str> = row.kinds.iter().map(|kind| kind.as_str()).collect();
+            let version = row.version.unwrap_or_else(|| "?".into());
+            [
+                row.id,
+                version,
+                kinds.join(", "),
+                row.runtime.into(),
+                row.state.into(),
+                row.path.display().to_string(),
+            ]
+        }),
+    )?;
+    if refused > 0 {
+        app.output.note(format!(
+            "{refused} refused: codex-ml plugin doctor says why"
+        ));
+    }
+    Ok(Exit::Done)
+}

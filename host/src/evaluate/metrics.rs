@@ -1,0 +1,118 @@
+//! The metrics of one evaluation: what they need together, and what happens when one fails.
+
+use codex_plugin_api::{Error, ErrorKind, Metric, Needs, Result, Samples};
+
+use super::NamedScore;
+use crate::app::App;
+
+/// The metrics that are still in the running.
+pub(super) struct Metrics {
+    running: Vec<(String, Box<dyn Metric>)>,
+    needs: Needs,
+    failure: Option<Error>,
+}
+
+impl Metrics {
+    /// Leaves out, with a warning, metrics that need what scoring texts does not give.
+    pub(super) fn new(metrics: Vec<(String, Box<dyn Metric>)>, app: &App) -> Result<Self> {
+        let mut all = Self {
+            running: Vec::new(),
+            needs: Needs::default(),
+            failure: None,
+        };
+        for (name, metric) in metrics {
+            let needs = metric.needs();
+            let missing: Vec<&str> = [
+                ("predictions", needs.predictions),
+                ("labels", needs.labels),
+                ("embeddings", needs.embeddings),
+            ]
+            .into_iter()
+            .filter_map(|(word, needed)| needed.then_some(word))
+            .collect();
+            if missing.is_empty() {
+                all.needs.log_probabilities |= needs.log_probabilities;
+                all.needs.ranks |= needs.ranks;
+                all.needs.ids |= needs.ids;
+                all.needs.texts |= needs.texts;
+                all.running.push((name, metric));
+            } else {
+                let error = Error::config(format!(
+                    "metric {name} needs {}, which evaluating a language model on texts does not give",
+                    missing.join(" and ")
+                ));
+                app.output.warn(format!("{error}; going on without it"));
+                all.failure = Some(error);
+            }
+        }
+        all.check()?;
+        Ok(all)
+    }
+
+    /// What all of them need together.
+    pub(super) fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    pub(super) fn update(&mut self, samples: &Samples<'_>, app: &App) -> Result<()> {
+        let mut failed = None;
+        self.running.retain_mut(|(name, metric)| {
+            let updated = metric.update(samples);
+            let error = updated.err().map(|error| leave_out(name, error, app));
+            let goes_on = error.is_none();
+            failed = failed.take().or(error);
+            goes_on
+        });
+        self.failure = self.failure.take().or(failed);
+        self.check()
+    }
+
+    /// All scores. Where two metrics give the same name, the later one's is preceded by its metric's name.
+    pub(super) fn compute(mut self, app: &App) -> Result<Vec<NamedScore>> {
+        let mut scores: Vec<NamedScore> = Vec::new();
+        let mut computed = 0;
+        for (metric, component) in &self.running {
+            match component.compute() {
+                Ok(given) => {
+                    computed += 1;
+                    for mut score in given.into_iter().map(NamedScore::from) {
+                        if scores.iter().any(|other| other.name == score.name) {
+                            score.name = format!("{metric}.{}", score.name);
+                        }
+                        scores.push(score);
+                    }
+                }
+                Err(error) => {
+                    let error = leave_out(metric, error, app);
+                    self.failure = self.failure.take().or(Some(error));
+                }
+            }
+        }
+        match self.failure {
+            Some(error) if computed == 0 => Err(error),
+            _ => Ok(scores),
+        }
+    }
+
+    /// With no metric left there is nothing to go on for.
+    fn check(&mut self) -> Result<()> {
+        match self.failure.take() {
+            Some(error) if self.running.is_empty() => Err(error),
+            failure => {
+                self.failure = failure;
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Warns, and gives the error that is returned should no metric be left.
+fn leave_out(name: &str, error: Error, app: &App) -> Error {
+    let what = format!("metric {name} failed: {error}");
+    app.output.warn(format!("{what}; going on without it"));
+    let error = match error.kind() {
+        ErrorKind::Failed => Error::new(ErrorKind::Plugin, error.message().to_owned()),
+        _ => error,
+    };
+    error.context(format!("metric {name} failed"))
+}

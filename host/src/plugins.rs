@@ -1,0 +1,24 @@
+//! Plugins: [`search`] finds candidates, [`gates`] judge them without running anything, [`discover`] makes the
+//! catalogue, [`registry`] loads on first use and creates components by kind and name. [`install`] copies plugins to
+//! where the search finds them, [`probe`] tries them in a process of their own. What commands print about them is theirs.
+
+mod context;
+pub mod discover;
+pub mod gates;
+mod index;
+pub mod install;
+mod load;
+mod named;
+mod native;
+pub mod nearest;
+mod object_file;
+pub mod probe;
+pub mod refusal;
+pub mod registry;
+pub mod runtime;
+pub mod schema;
+pub mod search;
+
+pub use discover::Plugin;
+pub use refusal::{Refusal, Step};
+pub use registry::Registry;

@@ -1,0 +1,122 @@
+//! The last gates: load, layout, components. Here a plugin's code runs for the first time.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use codex_plugin_api::{Error, ErrorKind, Kind, Manifest, Result};
+
+use super::discover::Plugin;
+use super::gates;
+use super::native::NativePlugin;
+use super::refusal::{Refusal, Step};
+use super::runtime::Runtime;
+use super::schema::ConfigSchema;
+
+/// A plugin that passed every gate.
+pub(super) struct Loaded {
+    pub(super) runtime: Box<dyn Runtime>,
+    title: String,
+    schemas: Vec<(Kind, String, ConfigSchema)>,
+}
+
+impl Loaded {
+    /// Compares what a loaded plugin offers with what its manifest declares.
+    pub(super) fn new(
+        plugin: &Plugin,
+        runtime: Box<dyn Runtime>,
+    ) -> std::result::Result<Self, Refusal> {
+        let offered = runtime.components();
+        let set = |pairs: &mut dyn Iterator<Item = (Kind, &str)>| {
+            pairs
+                .map(|(kind, name)| format!("{kind} {name}"))
+                .collect::<BTreeSet<String>>()
+        };
+        let declared = set(&mut plugin
+            .manifest
+            .components
+            .iter()
+            .map(|entry| (entry.kind, entry.name.as_str())));
+        let built = set(&mut offered.iter().map(|info| (info.kind, info.name.as_str())));
+        for (these, those, reason, hint) in [
+            (
+                &declared,
+                &built,
+                "its manifest declares what its code lacks",
+                "name it in plugin! or take its [[component]] out of plugin.toml",
+            ),
+            (
+                &built,
+                &declared,
+                "its code offers what its manifest does not declare",
+                "add a [[component]] to plugin.toml",
+            ),
+        ] {
+            let missing: Vec<&str> = these.difference(those).map(String::as_str).collect();
+            if !missing.is_empty() {
+                let reason = format!("{reason}: {}", missing.join(", "));
+                return Err(Refusal::new(
+                    &plugin.path,
+                    Step::Components,
+                    reason,
+                    format!("{hint}, and build it again"),
+                ));
+            }
+        }
+        let mut schemas = Vec::with_capacity(offered.len());
+        for info in offered {
+            let schema = ConfigSchema::new(info.schema).map_err(|error| {
+                let reason = format!("{} {}: {error}", info.kind, info.name);
+                Refusal::new(
+                    &plugin.path,
+                    Step::Components,
+                    reason,
+                    "tell the plugin's author",
+                )
+            })?;
+            schemas.push((info.kind, info.name, schema));
+        }
+        Ok(Self {
+            runtime,
+            title: plugin.title(),
+            schemas,
+        })
+    }
+
+    /// The schema of a component.
+    pub(super) fn schema(&self, kind: Kind, name: &str) -> Result<&ConfigSchema> {
+        let found = self
+            .schemas
+            .iter()
+            .find(|(its_kind, its_name, _)| *its_kind == kind && its_name == name);
+        found.map(|(_, _, schema)| schema).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Plugin,
+                format!("plugin {} lost its {kind} {name}", self.title),
+            )
+        })
+    }
+}
+
+/// Opens a plugin's library. The file is looked at once more: it may have changed since the index was written.
+pub(super) fn open(plugin: &Plugin) -> std::result::Result<Box<dyn Runtime>, Refusal> {
+    open_library(&plugin.library, &plugin.manifest).map_err(|refusal| Refusal {
+        path: plugin.path.clone(),
+        ..refusal
+    })
+}
+
+fn open_library(
+    library: &Path,
+    expected: &Manifest,
+) -> std::result::Result<Box<dyn Runtime>, Refusal> {
+    let (stamp, passed) = gates::examine_library(library).map_err(|stopped| stopped.refusal)?;
+    if passed.manifest != *expected {
+        return Err(Refusal::new(
+            library,
+            Step::Manifest,
+            "it changed while codex-ml was running",
+            "start again",
+        ));
+    }
+    NativePlugin::open(library, &stamp).map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
+}

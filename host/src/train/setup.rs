@@ -1,0 +1,301 @@
+//! From a configuration to everything that the loop works with: documents, tokenizer, batches, model.
+
+use std::path::Path;
+
+use codex_plugin_api::{
+    Error, ErrorKind, Kind, Model, Result, Tokenizer, Tracker, TrainingSettings, Vocabulary,
+};
+use serde_json::{Map, Value, json};
+
+use super::checkpoint::path_text;
+use super::components::Components;
+use super::schedule::Schedule;
+use crate::app::App;
+use crate::config::{Component, Resolved};
+use crate::data::{Batches, Documents, TokenStore, train_tokenizer};
+
+/// Where the tokenizer comes from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TokenizerSource<'a> {
+    /// The configuration says; whatever it is, it is saved into this folder and used from there, so that a run that is
+    /// continued has the very same one.
+    Configured { save_to: &'a Path },
+    /// The folder in which the run's first process saved it.
+    Saved(&'a Path),
+}
+
+/// Everything that the loop works with.
+pub(super) struct Setup {
+    pub(super) resolved: Resolved,
+    pub(super) tokenizer: Box<dyn Tokenizer>,
+    pub(super) vocabulary: Vocabulary,
+    pub(super) model: Box<dyn Model>,
+    pub(super) batches: Batches,
+    pub(super) validation: Option<Documents>,
+    pub(super) metrics: Vec<(String, Value)>,
+    pub(super) trackers: Vec<(String, Box<dyn Tracker>)>,
+    pub(super) schedule: Schedule,
+    /// How many optimizer steps there are.
+    pub(super) steps: u64,
+    /// Digests and sizes of the data, for `environment.json`.
+    pub(super) data: Value,
+    /// How many tokens an evaluation gives the model at once.
+    pub(super) evaluation_tokens: usize,
+}
+
+impl Setup {
+    /// Creates everything. Nothing is written but the token store and the tokenizer.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] naming key and origin, [`ErrorKind::Data`], [`ErrorKind::Interrupted`], and the plugins' own.
+    pub(super) fn new(
+        resolved: Resolved,
+        tokenizer: TokenizerSource<'_>,
+        components: &dyn Components,
+        app: &App,
+    ) -> Result<Self> {
+        let config = resolved.config.clone();
+        if config.adapter.is_some() || !config.sanitizers.is_empty() {
+            let key = if config.adapter.is_some() {
+                "adapter"
+            } else {
+                "sanitizers"
+            };
+            return Err(
+                Error::config(format!("`{key}` is set, but this host trains without"))
+                    .hint(format!("leave {key} out")),
+            );
+        }
+        let options = Options {
+            resolved: &resolved,
+            components,
+        };
+        // All of the configuration is checked before any work is done.
+        let data = options.section(
+            Kind::Dataset,
+            "data",
+            &config.data.name,
+            &config.data.plugin,
+        )?;
+        options.section(
+            Kind::Tokenizer,
+            "tokenizer",
+            &config.tokenizer.name,
+            &config.tokenizer.plugin,
+        )?;
+        options.model(&config.model.plugin, None)?;
+        let metrics = options.list(Kind::Metric, "metrics", &config.metrics)?;
+        let trackers = options.list(Kind::Tracker, "trackers", &config.trackers)?;
+        let trackers = trackers
+            .into_iter()
+            .map(|(name, config)| {
+                let tracker = components.tracker(&name, &config)?;
+                Ok((name, tracker))
+            })
+            .collect::<Result<_>>()?;
+
+        let dataset = components.dataset(&config.data.name, &data)?;
+        let documents = Documents::open(dataset, config.data.text_column.as_deref())?;
+        let (train, validation) = match config.data.validation_fraction {
+            0.0 => (documents, None),
+            fraction => {
+                let (train, validation) = documents.split(fraction, config.seed)?;
+                (train, Some(validation))
+            }
+        };
+
+        let tokenizer = options.tokenizer(tokenizer, &train, app)?;
+        let vocabulary = tokenizer.vocabulary()?;
+        let cache = match &app.folders.cache {
+            Some(cache) => cache.clone(),
+            None => config.run.dir.join(".cache"),
+        };
+        let store = TokenStore::open_or_build(&cache, &train, tokenizer.as_ref(), app)?;
+
+        let model_config = options.model(&config.model.plugin, Some(&vocabulary))?;
+        let mut model = components.model(&config.model.name, &model_config)?;
+        let info = model.info()?;
+        if store.largest_id() >= info.vocab_size {
+            return Err(Error::config(format!(
+                "the tokenizer gives ids up to {}, but model {} knows {} ids",
+                store.largest_id(),
+                config.model.name,
+                info.vocab_size
+            ))
+            .hint("set tokenizer.path to the tokenizer that the model was trained with"));
+        }
+        if !info.tasks.iter().any(|task| *task == config.training.task) {
+            return Err(Error::config(format!(
+                "model {} cannot do {:?}, only {}",
+                config.model.name,
+                config.training.task,
+                info.tasks.join(", ")
+            )));
+        }
+        let training = &config.training;
+        model.begin_training(&TrainingSettings {
+            task: training.task.clone(),
+            seed: config.seed,
+            betas: training.betas,
+            epsilon: training.epsilon,
+            weight_decay: training.weight_decay,
+            decay_matrices_only: training.decay_matrices_only,
+            freeze: training.freeze.clone(),
+            gradient_checkpointing: training.gradient_checkpointing,
+            extra: Value::Object(training.options.clone()),
+        })?;
+
+        let longest = info.max_sequence_length;
+        let length = config.model.sequence_length.unwrap_or(longest).min(longest);
+        // A window holds one id more than it has targets, and the model takes no sequence that is longer than `length`.
+        let targets = length.saturating_sub(1).max(1);
+        let batches = Batches::new(store, targets, training.batch_size, config.seed)?;
+        let accumulation = u64::from(training.gradient_accumulation);
+        let steps = match (training.steps, training.epochs) {
+            (Some(steps), _) => steps,
+            (None, Some(epochs)) => {
+                let batches = (epochs * batches.per_epoch() as f64).ceil() as u64;
+                batches.div_ceil(accumulation).max(1)
+            }
+            (None, None) => 1,
+        };
+        let data = json!({
+            "train_fingerprint": train.fingerprint(),
+            "train_documents": train.len(),
+            "validation_fingerprint": validation.as_ref().map(Documents::fingerprint),
+            "validation_documents": validation.as_ref().map_or(0, Documents::len),
+            "tokenizer_fingerprint": vocabulary.fingerprint,
+            "token_store": batches.store().fingerprint(),
+            "tokens": batches.store().tokens(),
+            "bytes": batches.store().bytes(),
+            "steps": steps,
+        });
+        Ok(Self {
+            schedule: Schedule::new(training, steps)?,
+            evaluation_tokens: (training.batch_size as usize * length as usize).max(1),
+            tokenizer,
+            vocabulary,
+            model,
+            batches,
+            validation,
+            metrics,
+            trackers,
+            steps,
+            data,
+            resolved,
+        })
+    }
+}
+
+/// Turns sections into what plugins are given.
+struct Options<'a> {
+    resolved: &'a Resolved,
+    components: &'a dyn Components,
+}
+
+impl Options<'_> {
+    /// The plugin's keys of a section, checked, with defaults.
+    fn section(
+        &self,
+        kind: Kind,
+        path: &str,
+        name: &str,
+        plugin: &Map<String, Value>,
+    ) -> Result<Value> {
+        let schema = self.schema(kind, path, name)?;
+        let mut config = plugin.clone();
+        config.retain(|_, value| !value.is_null());
+        self.resolved
+            .check_plugin(path, &schema, &Value::Object(config))
+    }
+
+    fn list(&self, kind: Kind, key: &str, entries: &[Component]) -> Result<Vec<(String, Value)>> {
+        entries
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| {
+                let path = format!("{key}.{at}");
+                let config = self.section(kind, &path, &entry.name, &entry.plugin)?;
+                Ok((entry.name.clone(), config))
+            })
+            .collect()
+    }
+
+    /// The model's keys, with those that the host knows: size of the vocabulary, seed, device, precision. Before there is
+    /// a vocabulary, the keys are checked with one of a usual size.
+    fn model(&self, plugin: &Map<String, Value>, vocabulary: Option<&Vocabulary>) -> Result<Value> {
+        let config = &self.resolved.config;
+        let name = &config.model.name;
+        let schema = self.schema(Kind::Model, "model", name)?;
+        let known = |key: &str| {
+            let properties = schema.get("properties");
+            properties.is_some_and(|properties| properties.get(key).is_some())
+        };
+        let mut given = plugin.clone();
+        let mut offers = vec![
+            ("seed", json!(config.seed)),
+            ("device", json!(config.device)),
+            ("precision", json!(config.precision)),
+            ("task", json!(config.training.task)),
+            ("sequence_length", json!(config.model.sequence_length)),
+        ];
+        offers.push((
+            "vocab_size",
+            json!(vocabulary.map_or(1024, |vocabulary| vocabulary.size)),
+        ));
+        if let Some(vocabulary) = vocabulary {
+            offers.extend([
+                ("bos_token_id", json!(vocabulary.special.bos)),
+                ("eos_token_id", json!(vocabulary.special.eos)),
+                ("pad_token_id", json!(vocabulary.special.pad)),
+            ]);
+        }
+        for (key, value) in offers {
+            if known(key) && !value.is_null() && !given.contains_key(key) {
+                given.insert(key.to_owned(), value);
+            }
+        }
+        self.section(Kind::Model, "model", name, &given)
+    }
+
+    /// The tokenizer as it was saved, after making and saving it where this is a run's first process.
+    fn tokenizer(
+        &self,
+        source: TokenizerSource<'_>,
+        train: &Documents,
+        app: &App,
+    ) -> Result<Box<dyn Tokenizer>> {
+        let section = &self.resolved.config.tokenizer;
+        let folder = match source {
+            TokenizerSource::Saved(folder) => folder,
+            TokenizerSource::Configured { save_to } => {
+                let config =
+                    self.section(Kind::Tokenizer, "tokenizer", &section.name, &section.plugin)?;
+                let mut tokenizer = self.components.tokenizer(&section.name, &config)?;
+                if config.get("path").is_none_or(Value::is_null) {
+                    train_tokenizer(train, tokenizer.as_mut(), section.training_bytes, app)?;
+                }
+                tokenizer.save(&path_text(save_to)?)?;
+                save_to
+            }
+        };
+        let mut saved = Map::new();
+        saved.insert("path".into(), path_text(folder)?.into());
+        self.components
+            .tokenizer(&section.name, &Value::Object(saved))
+    }
+
+    fn schema(&self, kind: Kind, path: &str, name: &str) -> Result<Value> {
+        self.components.schema(kind, name).map_err(|error| {
+            if error.kind() != ErrorKind::Config {
+                return error;
+            }
+            let key = format!("{path}.name");
+            let found = Error::config(format!("{} ({key}, {})", error, self.resolved.origin(&key)));
+            match error.hint_text() {
+                Some(hint) => found.hint(hint),
+                None => found,
+            }
+        })
+    }
+}

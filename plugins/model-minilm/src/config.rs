@@ -1,0 +1,69 @@
+//! What a causal decoder is made of, whatever its folder calls it. Reading and writing `config.json` is in
+//! [`hugging_face`], what users may set in [`settings`].
+
+pub(crate) mod hugging_face;
+pub(crate) mod settings;
+
+use codex_nn::attention::Heads;
+use codex_nn::gelu::Form;
+use serde_json::{Map, Value};
+
+/// Which layout of weights, and so which family of functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Architecture {
+    /// Learned positions, layer norm, GELU, weights as `[in, out]`.
+    Gpt2,
+    /// Rotary positions, RMS norm, SwiGLU, grouped queries, weights as `[out, in]`.
+    Llama,
+}
+
+impl Architecture {
+    /// The word in `config.json`'s `model_type`.
+    pub(crate) fn model_type(self) -> &'static str {
+        match self {
+            Self::Gpt2 => "gpt2",
+            Self::Llama => "llama",
+        }
+    }
+}
+
+/// The sizes and choices of one decoder.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct DecoderConfig {
+    /// Layout of weights and family of functions.
+    pub(crate) architecture: Architecture,
+    /// Rows of the token embedding.
+    pub(crate) vocab_size: usize,
+    /// Width of the hidden states.
+    pub(crate) hidden_size: usize,
+    /// Number of blocks.
+    pub(crate) layers: usize,
+    /// Query, key and value heads of each block.
+    pub(crate) heads: Heads,
+    /// Width inside the feed-forward part.
+    pub(crate) intermediate_size: usize,
+    /// Longest sequence in tokens.
+    pub(crate) max_positions: usize,
+    /// Added to the variance in norms.
+    pub(crate) norm_epsilon: f32,
+    /// The form of GELU (GPT-2).
+    pub(crate) gelu: Form,
+    /// The base of rotary positions (Llama).
+    pub(crate) rope_theta: f64,
+    /// Biases in the attention's linear maps (Llama; GPT-2 always has them).
+    pub(crate) attention_bias: bool,
+    /// Biases in the feed-forward's linear maps (Llama; GPT-2 always has them).
+    pub(crate) mlp_bias: bool,
+    /// Whether the head is the token embedding.
+    pub(crate) tied: bool,
+    /// Dropout of the sum of embeddings (GPT-2).
+    pub(crate) embedding_dropout: f32,
+    /// Dropout of attention probabilities.
+    pub(crate) attention_dropout: f32,
+    /// Dropout of what each half of a block adds (GPT-2).
+    pub(crate) residual_dropout: f32,
+    /// Standard deviation of fresh weights.
+    pub(crate) initializer_range: f32,
+    /// Keys of the `config.json` that this was read from, kept for writing it again.
+    pub(crate) other: Map<String, Value>,
+}

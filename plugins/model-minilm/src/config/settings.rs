@@ -1,0 +1,194 @@
+//! What a user may set for this model in a run's configuration. The host validates against the schema made from this.
+
+use codex_nn::attention::Heads;
+use codex_nn::gelu::Form;
+use codex_plugin_api::schemars::{self, JsonSchema};
+use codex_plugin_api::{Error, Result};
+use serde::Deserialize;
+use serde_json::{Map, json};
+
+use super::{Architecture, DecoderConfig};
+
+/// The layout of a new model's weights.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchitectureName {
+    /// Learned positions, layer norm, GELU.
+    #[default]
+    Gpt2,
+    /// Rotary positions, RMS norm, SwiGLU, grouped queries.
+    Llama,
+}
+
+/// Configuration of `model-minilm`: a new model of these sizes, or the one in the folder `path`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// A Hugging Face folder to load; its `config.json` then decides about all sizes below.
+    pub path: Option<String>,
+    /// The layout of a new model's weights.
+    pub architecture: ArchitectureName,
+    /// Number of ids; the host sets it to the tokenizer's.
+    #[schemars(range(min = 1, max = 1073741824))]
+    pub vocab_size: u32,
+    /// Width of the hidden states.
+    #[schemars(range(min = 1, max = 65536))]
+    pub hidden_size: u32,
+    /// Number of blocks.
+    #[schemars(range(min = 1, max = 1024))]
+    pub layers: u32,
+    /// Query heads of each block; divides `hidden_size`.
+    #[schemars(range(min = 1, max = 4096))]
+    pub heads: u32,
+    /// Key and value heads (Llama); divides `heads`, and equals it when not set.
+    #[schemars(range(min = 1, max = 4096))]
+    pub kv_heads: Option<u32>,
+    /// Width inside the feed-forward part; when not set 4 times `hidden_size`, for Llama 8/3 rounded up to 32.
+    #[schemars(range(min = 1, max = 1048576))]
+    pub intermediate_size: Option<u32>,
+    /// Longest sequence in tokens.
+    #[schemars(range(min = 1, max = 16777216))]
+    pub sequence_length: u32,
+    /// Probability of dropping activations in training: embeddings, attention and residuals in GPT-2, attention in
+    /// Llama.
+    #[schemars(range(min = 0.0, max = 0.99))]
+    pub dropout: f32,
+    /// Whether the head is the token embedding; when not set, yes for GPT-2 and no for Llama.
+    pub tie_word_embeddings: Option<bool>,
+    /// The base of rotary positions (Llama).
+    #[schemars(range(min = 1.0))]
+    pub rope_theta: f64,
+    /// Standard deviation of fresh weights; those that end a residual branch get it divided by √(2·layers).
+    #[schemars(range(min = 0.0, max = 10.0))]
+    pub initializer_range: f32,
+    /// Seeds fresh weights.
+    pub seed: u64,
+    /// Where to compute: `auto` or `cpu`.
+    pub device: String,
+    /// What to compute in: `f32`.
+    pub precision: String,
+    /// Written to `config.json` for those who generate elsewhere.
+    pub bos_token_id: Option<u32>,
+    /// Written to `config.json` for those who generate elsewhere.
+    pub eos_token_id: Option<u32>,
+    /// Written to `config.json` for those who generate elsewhere.
+    pub pad_token_id: Option<u32>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            path: None,
+            architecture: ArchitectureName::Gpt2,
+            vocab_size: 1024,
+            hidden_size: 128,
+            layers: 4,
+            heads: 4,
+            kv_heads: None,
+            intermediate_size: None,
+            sequence_length: 128,
+            dropout: 0.0,
+            tie_word_embeddings: None,
+            rope_theta: 10_000.0,
+            initializer_range: 0.02,
+            seed: 0,
+            device: "auto".to_owned(),
+            precision: "f32".to_owned(),
+            bos_token_id: None,
+            eos_token_id: None,
+            pad_token_id: None,
+        }
+    }
+}
+
+impl Settings {
+    /// Refuses devices and precisions that this build does not have.
+    pub(crate) fn check_device(&self) -> Result<()> {
+        if !matches!(self.device.as_str(), "auto" | "cpu") {
+            return Err(Error::config(format!(
+                "device is {:?}, but this build computes on the CPU only",
+                self.device
+            ))
+            .hint("set device to cpu"));
+        }
+        if !matches!(self.precision.as_str(), "auto" | "f32") {
+            return Err(Error::config(format!(
+                "precision is {:?}, but this build computes in f32 only",
+                self.precision
+            ))
+            .hint("set precision to f32"));
+        }
+        Ok(())
+    }
+
+    /// The decoder that the settings describe.
+    ///
+    /// # Errors
+    /// When the sizes do not fit together.
+    pub(crate) fn decoder(&self) -> Result<DecoderConfig> {
+        let architecture = match self.architecture {
+            ArchitectureName::Gpt2 => Architecture::Gpt2,
+            ArchitectureName::Llama => Architecture::Llama,
+        };
+        let llama = architecture == Architecture::Llama;
+        let (hidden, heads) = (self.hidden_size as usize, (self.heads as usize).max(1));
+        let kv_heads = self.kv_heads.unwrap_or(self.heads) as usize;
+        if !llama && kv_heads != heads {
+            return Err(Error::config(format!(
+                "kv_heads is {kv_heads}, but gpt2 has as many as heads, {heads}"
+            ))
+            .hint("leave kv_heads out, or set architecture to llama"));
+        }
+        if !hidden.is_multiple_of(heads) {
+            return Err(Error::config(format!(
+                "hidden_size {hidden} does not divide into {heads} heads"
+            ))
+            .hint(format!(
+                "set hidden_size to a multiple of heads, for example {}",
+                hidden.next_multiple_of(heads)
+            )));
+        }
+        let intermediate = match self.intermediate_size {
+            Some(size) => size as usize,
+            None if llama => (hidden * 8).div_ceil(3).next_multiple_of(32),
+            None => 4 * hidden,
+        };
+        let mut other = Map::new();
+        for (key, id) in [
+            ("bos_token_id", self.bos_token_id),
+            ("eos_token_id", self.eos_token_id),
+            ("pad_token_id", self.pad_token_id),
+        ] {
+            // Left out, Transformers would take GPT-2's own 50256, which a small vocabulary does not have.
+            other.insert(key.to_owned(), json!(id));
+        }
+        let config = DecoderConfig {
+            architecture,
+            vocab_size: self.vocab_size as usize,
+            hidden_size: hidden,
+            layers: self.layers as usize,
+            heads: Heads {
+                heads,
+                kv_heads: kv_heads.max(1),
+                head_size: hidden / heads,
+            },
+            intermediate_size: intermediate,
+            max_positions: self.sequence_length as usize,
+            norm_epsilon: if llama { 1e-6 } else { 1e-5 },
+            gelu: Form::Tanh,
+            rope_theta: self.rope_theta,
+            attention_bias: !llama,
+            mlp_bias: !llama,
+            tied: self.tie_word_embeddings.unwrap_or(!llama),
+            embedding_dropout: if llama { 0.0 } else { self.dropout },
+            attention_dropout: self.dropout,
+            residual_dropout: if llama { 0.0 } else { self.dropout },
+            initializer_range: self.initializer_range,
+            other,
+        };
+        config
+            .check()
+            .map_err(|why| Error::config(why).hint("correct the model's sizes"))?;
+        Ok(config)
+    }
+}

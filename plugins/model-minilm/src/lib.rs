@@ -1,0 +1,22 @@
+//! MiniLM: small causal decoders in GPT-2's and Llama's Hugging Face layouts that train, score and generate on the
+//! CPU. The training functions are `codex-nn`'s; data, schedules, checkpoints' timing and choosing the next id in
+//! generation are the host's.
+
+mod block;
+mod config;
+mod decoder;
+mod failure;
+mod folder;
+mod model;
+mod parameters;
+mod sites;
+
+pub use config::settings::{ArchitectureName, Settings};
+pub use model::MiniLm;
+
+/// Key of the random stream of fresh weights.
+const INITIALISATION: u64 = 1;
+/// Key of the random streams of dropout.
+const DROPOUT: u64 = 2;
+
+codex_plugin_api::plugin! { model "minilm" => MiniLm }

@@ -1,0 +1,240 @@
+//! The model as a plugin offers it: a decoder with a pool of threads, a training state once training has begun, and
+//! generation sessions. The functions are left to `decoder`, files to `folder`.
+
+mod batch;
+mod generation;
+mod training;
+
+use std::path::Path;
+
+use codex_plugin_api::{
+    Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, Loss, Model, ModelInfo,
+    OptimizerStep, Parameter, Result, ScoreRequest, Scores, Site, TokenBatch, TrainingPass,
+    TrainingSettings,
+};
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use crate::config::settings::Settings;
+use crate::decoder::Decoder;
+use crate::failure::numeric;
+use crate::folder;
+use batch::Packed;
+use generation::Sessions;
+use training::Training;
+
+/// A causal decoder that trains, scores and generates on the CPU.
+pub struct MiniLm {
+    decoder: Decoder,
+    pool: ThreadPool,
+    training: Option<Training>,
+    sessions: Sessions,
+}
+
+impl FromConfig for MiniLm {
+    type Config = Settings;
+
+    fn from_config(settings: Settings, host: HostRef) -> Result<Self> {
+        Self::new(&settings, host.threads())
+    }
+}
+
+impl MiniLm {
+    /// The model that `settings` describe, computing on `threads` threads.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] for settings that do not fit together,
+    /// [`codex_plugin_api::ErrorKind::Data`] for a folder that does not load.
+    pub fn new(settings: &Settings, threads: usize) -> Result<Self> {
+        settings.check_device()?;
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.max(1))
+            .thread_name(|index| format!("minilm-{index}"))
+            .build()
+            .map_err(|cause| {
+                Error::failed(format!("cannot start {threads} threads")).because(&cause)
+            })?;
+        let decoder = if let Some(path) = &settings.path {
+            folder::load(Path::new(path))?
+        } else {
+            let decoder = Decoder::new(settings.decoder()?)?;
+            decoder.parameters.initialise(settings.seed)?;
+            decoder
+        };
+        Ok(Self {
+            decoder,
+            pool,
+            training: None,
+            sessions: Sessions::default(),
+        })
+    }
+
+    /// Logits of every token of every sequence: `[tokens, vocabulary]`, row-major. For tests and tools; the host asks
+    /// for scores instead, which need no such table.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Data`] naming an id beyond the vocabulary or a sequence that is too long.
+    pub fn logits(&self, sequences: Ids<'_>) -> Result<Vec<f32>> {
+        let packed = Packed::new(&self.decoder.config, sequences)?;
+        if packed.is_empty() {
+            return Ok(Vec::new());
+        }
+        numeric(self.pool.install(|| {
+            let hidden = self.decoder.hidden(&packed.tokens(), None)?;
+            let logits = self.decoder.logits(&hidden)?;
+            Ok::<_, codex_nn::Error>(codex_nn::Read::new(&logits)?.to_vec())
+        }))
+    }
+
+    /// The gradients that have gathered since the last optimizer step, by the names of [`Model::parameters`]. For
+    /// tests and tools.
+    ///
+    /// # Errors
+    /// When training has not begun.
+    pub fn gradient(&self, name: &str) -> Result<Vec<f32>> {
+        let gradients = self
+            .decoder
+            .parameters
+            .gradients()
+            .ok_or_else(training::not_begun)?;
+        self.part(name, gradients)
+    }
+
+    /// The values of one parameter. For tests and tools.
+    ///
+    /// # Errors
+    /// When there is no such parameter.
+    pub fn value(&self, name: &str) -> Result<Vec<f32>> {
+        self.part(name, self.decoder.parameters.values())
+    }
+
+    fn part(&self, name: &str, flat: &candle_core::Tensor) -> Result<Vec<f32>> {
+        let entries = self.decoder.parameters.entries();
+        let entry = entries
+            .iter()
+            .find(|entry| entry.name == name)
+            .ok_or_else(|| Error::config(format!("no parameter is called {name:?}")))?;
+        Ok(numeric(codex_nn::Read::new(flat))?[entry.range.clone()].to_vec())
+    }
+}
+
+impl Model for MiniLm {
+    fn info(&self) -> Result<ModelInfo> {
+        let config = &self.decoder.config;
+        Ok(ModelInfo {
+            architecture: config.architecture.model_type().to_owned(),
+            parameters: self.decoder.parameters.count() as u64,
+            vocab_size: config.vocab_size as u32,
+            max_sequence_length: config.max_positions as u32,
+            hidden_size: config.hidden_size as u32,
+            tasks: vec!["causal-lm".to_owned()],
+            device: "cpu".to_owned(),
+            precision: "f32".to_owned(),
+        })
+    }
+
+    fn parameters(&self) -> Result<Vec<Parameter>> {
+        let entries = self.decoder.parameters.entries().iter();
+        Ok(entries
+            .map(|entry| Parameter {
+                name: entry.name.clone(),
+                shape: entry.shape.iter().map(|&size| size as u64).collect(),
+                dtype: "f32".to_owned(),
+                trainable: entry.trainable,
+            })
+            .collect())
+    }
+
+    fn score(&mut self, batch: &TokenBatch<'_>, request: ScoreRequest) -> Result<Scores> {
+        if request.sequence_outputs {
+            return Err(Error::unsupported("an output for each sequence"));
+        }
+        let packed = Packed::of_batch(&self.decoder.config, batch)?;
+        let targets = packed.targets(&self.decoder.config, batch)?;
+        let found = if packed.is_empty() {
+            Vec::new()
+        } else {
+            numeric(
+                self.pool
+                    .install(|| self.decoder.scores(&packed.tokens(), &targets)),
+            )?
+        };
+        let mut scores = Scores {
+            target_offsets: packed.target_offsets(&targets),
+            ..Scores::default()
+        };
+        scores.loss.targets = found.len() as u64;
+        scores.loss.sum = found
+            .iter()
+            .map(|score| -f64::from(score.log_probability))
+            .sum();
+        if request.log_probabilities {
+            scores.log_probabilities = found.iter().map(|score| score.log_probability).collect();
+        }
+        if request.ranks {
+            scores.ranks = found.iter().map(|score| score.rank).collect();
+        }
+        Ok(scores)
+    }
+
+    fn save(&self, folder: &str) -> Result<()> {
+        folder::write::model(Path::new(folder), &self.decoder)
+    }
+
+    fn begin_training(&mut self, settings: &TrainingSettings) -> Result<()> {
+        self.training = Some(Training::begin(&mut self.decoder, settings)?);
+        Ok(())
+    }
+
+    fn forward_backward(&mut self, batch: &TokenBatch<'_>, pass: &TrainingPass) -> Result<Loss> {
+        let training = self.training.as_ref().ok_or_else(training::not_begun)?;
+        let (decoder, pool) = (&self.decoder, &self.pool);
+        training.forward_backward(decoder, pool, batch, pass)
+    }
+
+    fn gradients(&mut self) -> Result<Vec<GradientSummary>> {
+        training::summaries(&self.decoder)
+    }
+
+    fn optimizer_step(&mut self, step: &OptimizerStep) -> Result<f64> {
+        let training = self.training.as_mut().ok_or_else(training::not_begun)?;
+        let decoder = &self.decoder;
+        self.pool.install(|| training.step(decoder, step))
+    }
+
+    fn lend_gradients(&mut self) -> Result<Vec<GradientBuffer>> {
+        training::lend(&self.decoder)
+    }
+
+    fn export_state(&self, folder: &str) -> Result<()> {
+        let training = self.training.as_ref().ok_or_else(training::not_begun)?;
+        folder::write::model(Path::new(folder), &self.decoder)?;
+        training.export(&self.decoder, Path::new(folder))
+    }
+
+    fn import_state(&mut self, folder: &str) -> Result<()> {
+        let training = self.training.as_mut().ok_or_else(training::not_begun)?;
+        folder::load_into(Path::new(folder), &self.decoder)?;
+        training.import(&self.decoder, Path::new(folder))
+    }
+
+    fn open_session(&mut self) -> Result<u64> {
+        Ok(self.sessions.open(&self.decoder.config))
+    }
+
+    fn extend_sessions(&mut self, sessions: &[u64], ids: Ids<'_>) -> Result<Vec<f32>> {
+        let (decoder, pool) = (&self.decoder, &self.pool);
+        self.sessions.extend(decoder, pool, sessions, ids)
+    }
+
+    fn truncate_session(&mut self, session: u64, length: u64) -> Result<()> {
+        self.sessions.truncate(session, length)
+    }
+
+    fn close_session(&mut self, session: u64) -> Result<()> {
+        self.sessions.close(session)
+    }
+
+    fn sites(&self) -> Result<Vec<Site>> {
+        Ok(crate::sites::of(&self.decoder))
+    }
+}

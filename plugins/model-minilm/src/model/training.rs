@@ -1,0 +1,302 @@
+//! The training state: what trains, AdamW's moments, and the pass and step over them. Schedules, accumulation and
+//! stopping are left to the host.
+
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use codex_nn::adamw::{self, Group, Options};
+use codex_nn::random::Key;
+use codex_nn::{Read, write};
+use codex_plugin_api::{
+    DeviceKind, Error, GradientBuffer, GradientSummary, Loss, OptimizerStep, Result, TokenBatch,
+    TrainingPass, TrainingSettings,
+};
+use rayon::ThreadPool;
+
+use super::batch::Packed;
+use crate::DROPOUT;
+use crate::decoder::{self, Decoder};
+use crate::failure::numeric;
+use crate::folder;
+use crate::parameters::Entry;
+
+/// What begins with `begin_training`.
+pub(super) struct Training {
+    settings: TrainingSettings,
+    groups: Vec<Group>,
+    first_moment: Tensor,
+    second_moment: Tensor,
+    /// Optimizer steps made.
+    steps: u64,
+}
+
+pub(super) fn not_begun() -> Error {
+    Error::config("the model is asked to train, but begin_training was not called")
+}
+
+/// Whether `name` fits `pattern`, in which `*` stands for anything and `?` for one byte.
+fn fits(pattern: &[u8], name: &[u8]) -> bool {
+    match (pattern.first(), name.first()) {
+        (None, None) => true,
+        (Some(b'*'), _) => {
+            fits(&pattern[1..], name) || (!name.is_empty() && fits(pattern, &name[1..]))
+        }
+        (Some(b'?'), Some(_)) => fits(&pattern[1..], &name[1..]),
+        (Some(a), Some(b)) if a == b => fits(&pattern[1..], &name[1..]),
+        _ => false,
+    }
+}
+
+/// Neighbouring parameters that are treated alike, as one group.
+fn groups(entries: &[Entry], matrices_only: bool) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for entry in entries.iter().filter(|entry| entry.trainable) {
+        let decay = !matrices_only || entry.shape.len() > 1;
+        match groups.last_mut() {
+            Some(last) if last.decay == decay && last.range.end == entry.range.start => {
+                last.range.end = entry.range.end;
+            }
+            _ => groups.push(Group {
+                range: entry.range.clone(),
+                decay,
+            }),
+        }
+    }
+    groups
+}
+
+fn check(settings: &TrainingSettings, entries: &[Entry]) -> Result<()> {
+    if settings.task != "causal-lm" {
+        return Err(
+            Error::config(format!("this model cannot train for {:?}", settings.task))
+                .hint("set training.task to causal-lm"),
+        );
+    }
+    let betas = settings.betas;
+    if !(0.0..1.0).contains(&betas.0) || !(0.0..1.0).contains(&betas.1) {
+        return Err(Error::config(format!(
+            "betas are {betas:?}, expected numbers from 0 to below 1"
+        )));
+    }
+    for (key, number) in [
+        ("epsilon", settings.epsilon),
+        ("weight_decay", settings.weight_decay),
+    ] {
+        if !number.is_finite() || number < 0.0 {
+            return Err(Error::config(format!(
+                "{key} is {number}, expected a number that is not negative"
+            )));
+        }
+    }
+    for pattern in &settings.freeze {
+        if !entries
+            .iter()
+            .any(|entry| fits(pattern.as_bytes(), entry.name.as_bytes()))
+        {
+            return Err(
+                Error::config(format!("no parameter fits the freeze pattern {pattern:?}")).hint(
+                    format!(
+                        "parameters have names such as {}",
+                        entries.first().map_or("", |entry| entry.name.as_str())
+                    ),
+                ),
+            );
+        }
+    }
+    let empty = match &settings.extra {
+        serde_json::Value::Null => true,
+        serde_json::Value::Object(keys) => keys.is_empty(),
+        _ => false,
+    };
+    if !empty {
+        return Err(Error::config(format!(
+            "causal-lm takes no extra settings, but got {}",
+            settings.extra
+        )));
+    }
+    Ok(())
+}
+
+impl Training {
+    /// Checks the settings, and makes room for gradients and moments.
+    pub(super) fn begin(decoder: &mut Decoder, settings: &TrainingSettings) -> Result<Self> {
+        check(settings, decoder.parameters.entries())?;
+        decoder.parameters.begin_training(|entry| {
+            let name = entry.name.as_bytes();
+            !settings
+                .freeze
+                .iter()
+                .any(|pattern| fits(pattern.as_bytes(), name))
+        })?;
+        let groups = groups(decoder.parameters.entries(), settings.decay_matrices_only);
+        if groups.is_empty() {
+            return Err(Error::config("freeze leaves no parameter that trains"));
+        }
+        let count = decoder.parameters.count();
+        let zeros = || numeric(Tensor::from_vec(vec![0.0f32; count], count, &Device::Cpu));
+        Ok(Self {
+            settings: settings.clone(),
+            groups,
+            first_moment: zeros()?,
+            second_moment: zeros()?,
+            steps: 0,
+        })
+    }
+
+    pub(super) fn forward_backward(
+        &self,
+        decoder: &Decoder,
+        pool: &ThreadPool,
+        batch: &TokenBatch<'_>,
+        pass: &TrainingPass,
+    ) -> Result<Loss> {
+        let packed = Packed::of_batch(&decoder.config, batch)?;
+        let targets = packed.targets(&decoder.config, batch)?;
+        if packed.is_empty() {
+            return Ok(Loss::default());
+        }
+        let key = Key::new(self.settings.seed)
+            .with(DROPOUT)
+            .with(pass.step)
+            .with(u64::from(pass.accumulation));
+        let training = decoder::TrainingPass {
+            key,
+            factor: pass.loss_scale as f32,
+            checkpoint: self.settings.gradient_checkpointing,
+        };
+        let run = || decoder.forward_backward(&packed.tokens(), &targets, training);
+        let loss = numeric(pool.install(run))?;
+        Ok(Loss {
+            sum: loss.sum,
+            targets: loss.targets as u64,
+        })
+    }
+
+    /// Clips, updates, clears. A norm that is not finite leaves the parameters as they are: the host sees the norm and
+    /// stops, and what was learned so far is not lost.
+    pub(super) fn step(&mut self, decoder: &Decoder, step: &OptimizerStep) -> Result<f64> {
+        let gradients = decoder.parameters.gradients().ok_or_else(not_begun)?;
+        clear_frozen(decoder, gradients)?;
+        let norm = numeric(adamw::norm(gradients))?;
+        decoder.parameters.forget_received();
+        if !norm.is_finite() {
+            numeric(write(gradients, |gradients| gradients.fill(0.0)))?;
+            return Ok(norm);
+        }
+        let limit = step.max_grad_norm;
+        // PyTorch's clip_grad_norm_ adds the 1e-6.
+        let factor = if limit > 0.0 {
+            (limit / (norm + 1e-6)).min(1.0)
+        } else {
+            1.0
+        };
+        self.steps += 1;
+        let options = Options {
+            learning_rate: step.learning_rate,
+            betas: self.settings.betas,
+            epsilon: self.settings.epsilon,
+            weight_decay: self.settings.weight_decay,
+            step: self.steps,
+            gradient_factor: factor as f32,
+        };
+        numeric(adamw::step(
+            decoder.parameters.values(),
+            gradients,
+            &self.first_moment,
+            &self.second_moment,
+            &self.groups,
+            &options,
+        ))?;
+        Ok(norm)
+    }
+
+    pub(super) fn export(&self, decoder: &Decoder, folder: &Path) -> Result<()> {
+        let entries = decoder.parameters.entries();
+        folder::write::optimizer(
+            folder,
+            entries,
+            &self.first_moment,
+            &self.second_moment,
+            self.steps,
+        )
+    }
+
+    pub(super) fn import(&mut self, decoder: &Decoder, folder: &Path) -> Result<()> {
+        let entries = decoder.parameters.entries();
+        self.steps =
+            folder::read::optimizer(folder, entries, &self.first_moment, &self.second_moment)?;
+        Ok(())
+    }
+}
+
+/// Norm of every trainable parameter's gradient, and whether a backward pass reached it.
+pub(super) fn summaries(decoder: &Decoder) -> Result<Vec<GradientSummary>> {
+    let gradients = decoder.parameters.gradients().ok_or_else(not_begun)?;
+    let values = numeric(Read::new(gradients))?;
+    let entries = decoder
+        .parameters
+        .entries()
+        .iter()
+        .filter(|entry| entry.trainable);
+    Ok(entries
+        .map(|entry| {
+            let squares = values[entry.range.clone()]
+                .iter()
+                .map(|&g| f64::from(g) * f64::from(g));
+            GradientSummary {
+                name: entry.name.clone(),
+                norm: squares.sum::<f64>().sqrt(),
+                received: decoder.parameters.received(entry),
+            }
+        })
+        .collect())
+}
+
+/// Lends the flat gradients; those of frozen parameters are zero.
+pub(super) fn lend(decoder: &Decoder) -> Result<Vec<GradientBuffer>> {
+    let gradients = decoder.parameters.gradients().ok_or_else(not_begun)?;
+    clear_frozen(decoder, gradients)?;
+    let values = numeric(Read::new(gradients))?;
+    Ok(vec![GradientBuffer {
+        address: values.as_ptr() as u64,
+        length: values.len() as u64,
+        dtype: "f32".to_owned(),
+        device: DeviceKind::Cpu,
+        ordinal: 0,
+    }])
+}
+
+/// Frozen parameters that share a view with others get gradients with them; those count for nothing.
+fn clear_frozen(decoder: &Decoder, gradients: &Tensor) -> Result<()> {
+    let entries = decoder.parameters.entries();
+    if entries.iter().all(|entry| entry.trainable) {
+        return Ok(());
+    }
+    numeric(write(gradients, |gradients| {
+        for entry in entries.iter().filter(|entry| !entry.trainable) {
+            gradients[entry.range.clone()].fill(0.0);
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::fits;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, expected) in [
+            ("*", "", true),
+            ("*.bias", "h.0.bias", true),
+            ("h.?.bias", "h.10.bias", false),
+            ("h.*.attn.*", "h.10.attn.c_attn.weight", true),
+            ("wte", "wte.weight", false),
+        ] {
+            assert_eq!(
+                fits(pattern.as_bytes(), name.as_bytes()),
+                expected,
+                "{pattern} {name}"
+            );
+        }
+    }
+}

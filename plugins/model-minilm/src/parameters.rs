@@ -1,0 +1,228 @@
+//! All parameters in one flat buffer, and their gradients in another: names and shapes as Transformers saves them, and
+//! the views that the functions compute with. Weights that one product can use together (query, key and value; gate
+//! and up) lie side by side and share a view. Reading and writing files is left to `folder`.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use candle_core::{Device, Tensor};
+use codex_nn::random::Key;
+use codex_nn::write;
+use codex_plugin_api::Result;
+
+use crate::failure::numeric;
+
+/// How a fresh parameter starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Start {
+    /// All the same value.
+    Constant(f32),
+    /// Normal with mean 0 and this standard deviation.
+    Normal(f32),
+}
+
+/// One parameter under the name that Transformers gives it.
+#[derive(Clone, Debug)]
+pub(crate) struct Entry {
+    /// For example `transformer.h.0.attn.c_attn.weight`.
+    pub(crate) name: String,
+    /// Outermost first.
+    pub(crate) shape: Vec<usize>,
+    /// Where it lies in the flat buffers.
+    pub(crate) range: Range<usize>,
+    /// How it starts.
+    pub(crate) start: Start,
+    /// Whether it trains.
+    pub(crate) trainable: bool,
+}
+
+/// A view that functions compute with: one entry, or several that lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(usize);
+
+#[derive(Debug)]
+struct View {
+    range: Range<usize>,
+    shape: Vec<usize>,
+    value: Option<Tensor>,
+    gradient: Option<Tensor>,
+    received: AtomicBool,
+}
+
+/// What a decoder's parameters are, before there are any numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    entries: Vec<Entry>,
+    views: Vec<View>,
+    length: usize,
+}
+
+impl Plan {
+    /// Adds one parameter with a view of its own.
+    pub(crate) fn add(&mut self, name: String, shape: &[usize], start: Start) -> Slot {
+        self.add_joined(vec![(name, shape.to_vec())], shape, start)
+    }
+
+    /// Adds parameters that lie side by side and are used as one of shape `shape`.
+    pub(crate) fn add_joined(
+        &mut self,
+        parts: Vec<(String, Vec<usize>)>,
+        shape: &[usize],
+        start: Start,
+    ) -> Slot {
+        let first = self.length;
+        for (name, shape) in parts {
+            let range = self.length..self.length + shape.iter().product::<usize>();
+            self.length = range.end;
+            self.entries.push(Entry {
+                name,
+                shape,
+                range,
+                start,
+                trainable: true,
+            });
+        }
+        self.views.push(View {
+            range: first..self.length,
+            shape: shape.to_vec(),
+            value: None,
+            gradient: None,
+            received: AtomicBool::new(false),
+        });
+        Slot(self.views.len() - 1)
+    }
+}
+
+/// The parameters of a decoder and, while it trains, their gradients.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    entries: Vec<Entry>,
+    views: Vec<View>,
+    values: Tensor,
+    gradients: Option<Tensor>,
+}
+
+fn flat(length: usize) -> Result<Tensor> {
+    numeric(Tensor::from_vec(vec![0.0f32; length], length, &Device::Cpu))
+}
+
+fn view(flat: &Tensor, range: &Range<usize>, shape: &[usize]) -> Result<Tensor> {
+    numeric(
+        flat.narrow(0, range.start, range.len())
+            .and_then(|part| part.reshape(shape)),
+    )
+}
+
+impl Parameters {
+    /// Zeros for every parameter of the plan.
+    pub(crate) fn new(plan: Plan) -> Result<Self> {
+        let values = flat(plan.length)?;
+        let mut views = plan.views;
+        for one in &mut views {
+            one.value = Some(view(&values, &one.range, &one.shape)?);
+        }
+        Ok(Self {
+            entries: plan.entries,
+            views,
+            values,
+            gradients: None,
+        })
+    }
+
+    /// Fresh values: a function of the seed and of each parameter's place alone.
+    pub(crate) fn initialise(&self, seed: u64) -> Result<()> {
+        let key = Key::new(seed).with(crate::INITIALISATION);
+        let filled = write(&self.values, |values| {
+            for (index, entry) in self.entries.iter().enumerate() {
+                let key = key.with(index as u64);
+                let values = &mut values[entry.range.clone()];
+                match entry.start {
+                    Start::Constant(value) => values.fill(value),
+                    Start::Normal(deviation) => {
+                        for (counter, value) in (0..).zip(values) {
+                            *value = key.normal(counter) * deviation;
+                        }
+                    }
+                }
+            }
+        });
+        numeric(filled)
+    }
+
+    /// Every parameter, in the order of the flat buffers.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Number of values.
+    pub(crate) fn count(&self) -> usize {
+        self.values.elem_count()
+    }
+
+    /// The flat buffer of all values.
+    pub(crate) fn values(&self) -> &Tensor {
+        &self.values
+    }
+
+    /// The flat buffer of all gradients, while training.
+    pub(crate) fn gradients(&self) -> Option<&Tensor> {
+        self.gradients.as_ref()
+    }
+
+    /// The values of a view.
+    pub(crate) fn value(&self, slot: Slot) -> &Tensor {
+        self.views[slot.0].value.as_ref().unwrap_or(&self.values)
+    }
+
+    /// Where to add the gradient of a view: `None` when nothing in it trains. Notes that a gradient arrived.
+    pub(crate) fn gradient(&self, slot: Slot) -> Option<&Tensor> {
+        let view = &self.views[slot.0];
+        if view.gradient.is_some() {
+            view.received.store(true, Ordering::Relaxed);
+        }
+        view.gradient.as_ref()
+    }
+
+    /// Makes room for gradients, all zero, and decides what trains.
+    pub(crate) fn begin_training(&mut self, trains: impl Fn(&Entry) -> bool) -> Result<()> {
+        let gradients = match self.gradients.take() {
+            Some(gradients) => gradients,
+            None => flat(self.count())?,
+        };
+        numeric(write(&gradients, |gradients| gradients.fill(0.0)))?;
+        for entry in &mut self.entries {
+            entry.trainable = trains(entry);
+        }
+        for one in &mut self.views {
+            let any = self.entries.iter().any(|entry| {
+                entry.trainable
+                    && entry.range.start >= one.range.start
+                    && entry.range.end <= one.range.end
+            });
+            one.gradient = if any {
+                Some(view(&gradients, &one.range, &one.shape)?)
+            } else {
+                None
+            };
+        }
+        self.gradients = Some(gradients);
+        self.forget_received();
+        Ok(())
+    }
+
+    /// Whether a backward pass reached the entry since [`Self::forget_received`].
+    pub(crate) fn received(&self, entry: &Entry) -> bool {
+        self.views.iter().any(|view| {
+            entry.range.start >= view.range.start
+                && entry.range.end <= view.range.end
+                && view.received.load(Ordering::Relaxed)
+        })
+    }
+
+    /// Starts a new step.
+    pub(crate) fn forget_received(&self) {
+        for view in &self.views {
+            view.received.store(false, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The places in a decoder where an adapter can add operations: every linear map, under the name of its saved module.
+
+use codex_plugin_api::Site;
+
+use crate::config::Architecture;
+use crate::decoder::Decoder;
+
+/// The role of a module by the last part of its name.
+fn role(module: &str) -> Option<&'static str> {
+    let (parent, last) = module.rsplit_once('.').unwrap_or(("", module));
+    Some(match last {
+        "c_attn" => "query-key-value",
+        "q_proj" => "query",
+        "k_proj" => "key",
+        "v_proj" => "value",
+        "o_proj" => "output",
+        "c_proj" if parent.ends_with("attn") => "output",
+        "gate_proj" => "gate",
+        "up_proj" | "c_fc" => "up",
+        "down_proj" | "c_proj" => "down",
+        "wte" | "embed_tokens" => "embedding",
+        "lm_head" => "head",
+        _ => return None,
+    })
+}
+
+/// All sites of `decoder`, in the order of its parameters.
+pub(crate) fn of(decoder: &Decoder) -> Vec<Site> {
+    let gpt2 = decoder.config.architecture == Architecture::Gpt2;
+    let mut sites = Vec::new();
+    for entry in decoder.parameters.entries() {
+        let (Some(module), &[rows, columns]) =
+            (entry.name.strip_suffix(".weight"), entry.shape.as_slice())
+        else {
+            continue;
+        };
+        let Some(role) = role(module) else {
+            continue;
+        };
+        // An embedding maps ids, so its table is [inputs, outputs] as well.
+        let table = role == "embedding";
+        let transposed = table || (gpt2 && role != "head");
+        let (inputs, outputs) = if transposed {
+            (rows, columns)
+        } else {
+            (columns, rows)
+        };
+        sites.push(Site {
+            name: module.to_owned(),
+            inputs: inputs as u64,
+            outputs: outputs as u64,
+            role: role.to_owned(),
+            layer: module.split('.').find_map(|part| part.parse().ok()),
+            transposed,
+        });
+    }
+    sites
+}

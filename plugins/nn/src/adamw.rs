@@ -1,0 +1,166 @@
+//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019) and the global gradient norm, over flat buffers that
+//! hold all parameters of a model one behind the other. Learning-rate schedules are left to the host.
+
+use std::ops::Range;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use crate::error::same_size;
+use crate::storage::{Read, write};
+use crate::vectorized::{lane_sum, vectorized};
+use crate::{Error, Result};
+
+/// Elements of one piece of work, and of one partial sum of the norm.
+const PIECE: usize = 1 << 15;
+
+/// The numbers of one optimizer step; `torch.optim.AdamW`'s names and meaning.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Options {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay rates of the two moments.
+    pub betas: (f64, f64),
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decay of groups that decay.
+    pub weight_decay: f64,
+    /// This step's number, from 1.
+    pub step: u64,
+    /// Every gradient is multiplied by this first: min(1, limit / norm) for clipping.
+    pub gradient_factor: f32,
+}
+
+/// A part of the flat buffers that is treated alike. Parts that no group names stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Which elements; groups come in ascending order and do not overlap.
+    pub range: Range<usize>,
+    /// Whether `weight_decay` applies.
+    pub decay: bool,
+}
+
+#[derive(Clone, Copy)]
+struct Terms {
+    keep: f32,
+    beta1: f32,
+    beta2: f32,
+    step_size: f32,
+    root_correction: f32,
+    epsilon: f32,
+    gradient_factor: f32,
+}
+
+vectorized! {
+    fn step_piece(parameters: &mut [f32], gradients: &mut [f32], first: &mut [f32], second: &mut [f32], terms: Terms) {
+        for (((parameter, gradient), first), second) in
+            parameters.iter_mut().zip(gradients).zip(first).zip(second)
+        {
+            let g = *gradient * terms.gradient_factor;
+            let m = *first + (g - *first) * (1.0 - terms.beta1);
+            let v = *second * terms.beta2 + g * g * (1.0 - terms.beta2);
+            let denominator = v.sqrt() / terms.root_correction + terms.epsilon;
+            *parameter = *parameter * terms.keep - terms.step_size * (m / denominator);
+            *first = m;
+            *second = v;
+            *gradient = 0.0;
+        }
+    }
+
+    fn square_sum(values: &[f32]) -> f32 {
+        lane_sum(values.len(), |i| values[i] * values[i])
+    }
+}
+
+/// √Σ g² over the whole buffer, with partial sums in an order fixed by its length. NaN or infinite when an element is.
+pub fn norm(gradients: &Tensor) -> Result<f64> {
+    let gradients = Read::new(gradients)?;
+    let partial: Vec<f64> = gradients
+        .par_chunks(PIECE)
+        .map(|piece| {
+            piece
+                .chunks(1024)
+                .map(|part| f64::from(square_sum(part)))
+                .sum()
+        })
+        .collect();
+    Ok(partial.iter().sum::<f64>().sqrt())
+}
+
+/// One step on the elements of `groups`, in place; their gradients are zero afterwards.
+///
+/// # Errors
+/// When the four flat tensors differ in length, or a group lies outside them or out of order.
+pub fn step(
+    parameters: &Tensor,
+    gradients: &Tensor,
+    first_moment: &Tensor,
+    second_moment: &Tensor,
+    groups: &[Group],
+    options: &Options,
+) -> Result<()> {
+    let length = parameters.elem_count();
+    for tensor in [gradients, first_moment, second_moment] {
+        same_size("adamw buffer", length, tensor.elem_count())?;
+    }
+    let mut end = 0;
+    for group in groups {
+        if group.range.start < end
+            || group.range.end < group.range.start
+            || group.range.end > length
+        {
+            return Err(Error::Range {
+                place: "adamw group",
+                value: format!("{:?}", group.range),
+                range: format!("{end}..{length}"),
+            });
+        }
+        end = group.range.end;
+    }
+    let (beta1, beta2) = options.betas;
+    let power = i32::try_from(options.step).unwrap_or(i32::MAX);
+    let terms = |decay: bool| {
+        let decay = if decay { options.weight_decay } else { 0.0 };
+        Terms {
+            keep: (1.0 - options.learning_rate * decay) as f32,
+            beta1: beta1 as f32,
+            beta2: beta2 as f32,
+            step_size: (options.learning_rate / (1.0 - beta1.powi(power))) as f32,
+            root_correction: (1.0 - beta2.powi(power)).sqrt() as f32,
+            epsilon: options.epsilon as f32,
+            gradient_factor: options.gradient_factor,
+        }
+    };
+    write(parameters, |parameters| {
+        write(gradients, |gradients| {
+            write(first_moment, |first| {
+                write(second_moment, |second| {
+                    let mut pieces = Vec::new();
+                    let mut rest = (0, parameters, gradients, first, second);
+                    for group in groups {
+                        let (mut at, p, g, m, v) = rest;
+                        let skip = group.range.start - at;
+                        at = group.range.start;
+                        let (mut p, mut g) = (&mut p[skip..], &mut g[skip..]);
+                        let (mut m, mut v) = (&mut m[skip..], &mut v[skip..]);
+                        while at < group.range.end {
+                            let size = PIECE.min(group.range.end - at);
+                            let (p_piece, p_rest) = p.split_at_mut(size);
+                            let (g_piece, g_rest) = g.split_at_mut(size);
+                            let (m_piece, m_rest) = m.split_at_mut(size);
+                            let (v_piece, v_rest) = v.split_at_mut(size);
+                            pieces.push((p_piece, g_piece, m_piece, v_piece, terms(group.decay)));
+                            (p, g, m, v) = (p_rest, g_rest, m_rest, v_rest);
+                            at += size;
+                        }
+                        rest = (at, p, g, m, v);
+                    }
+                    pieces
+                        .into_par_iter()
+                        .for_each(|(p, g, m, v, terms)| step_piece(p, g, m, v, terms));
+                })
+            })
+        })
+    })????;
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! y = x·W + b, with the weight as PyTorch's `Linear` or as GPT-2's `Conv1D` keeps it. Activations are left to others.
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use crate::error::same_size;
+use crate::matmul::{Matrix, parallel_multiply};
+use crate::storage::{Read, write};
+use crate::vectorized::add;
+use crate::workspace::tensor_of;
+use crate::{Result, Workspace};
+
+/// How a weight lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orientation {
+    /// `[out, in]`, as `torch.nn.Linear`.
+    OutIn,
+    /// `[in, out]`, as Transformers' `Conv1D` in GPT-2.
+    InOut,
+}
+
+impl Orientation {
+    /// (in, out) of a weight of this shape.
+    pub fn sizes(self, weight: &Tensor) -> Result<(usize, usize)> {
+        let (rows, columns) = weight.dims2()?;
+        Ok(match self {
+            Self::OutIn => (columns, rows),
+            Self::InOut => (rows, columns),
+        })
+    }
+
+    /// The weight as a matrix `[in, out]`.
+    fn in_out(self, weight: &[f32], inner: usize, outer: usize) -> Matrix<'_> {
+        match self {
+            Self::OutIn => Matrix::new(weight, outer, inner).transposed(),
+            Self::InOut => Matrix::new(weight, inner, outer),
+        }
+    }
+}
+
+/// `x` `[tokens, in]` → `[tokens, out]`.
+pub fn forward(
+    workspace: &Workspace,
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    orientation: Orientation,
+) -> Result<Tensor> {
+    let (tokens, width) = x.dims2()?;
+    let (inner, outer) = orientation.sizes(weight)?;
+    same_size("linear input", inner, width)?;
+    let (x, weight) = (Read::new(x)?, Read::new(weight)?);
+    let bias = bias.map(Read::new).transpose()?;
+    let bias = bias.as_deref();
+    if let Some(bias) = bias {
+        same_size("linear bias", outer, bias.len())?;
+    }
+    let mut out = workspace.take(tokens * outer);
+    parallel_multiply(
+        &mut out,
+        Matrix::new(&x, tokens, inner),
+        orientation.in_out(&weight, inner, outer),
+        false,
+        bias,
+    );
+    tensor_of(out, (tokens, outer))
+}
+
+/// The gradient of the input `[tokens, in]`, from that of the output `dy` `[tokens, out]`.
+pub fn backward_input(
+    workspace: &Workspace,
+    dy: &Tensor,
+    weight: &Tensor,
+    orientation: Orientation,
+) -> Result<Tensor> {
+    let (tokens, width) = dy.dims2()?;
+    let (inner, outer) = orientation.sizes(weight)?;
+    same_size("linear output gradient", outer, width)?;
+    let (dy, weight) = (Read::new(dy)?, Read::new(weight)?);
+    let mut dx = workspace.take(tokens * inner);
+    parallel_multiply(
+        &mut dx,
+        Matrix::new(&dy, tokens, outer),
+        orientation.in_out(&weight, inner, outer).transposed(),
+        false,
+        None,
+    );
+    tensor_of(dx, (tokens, inner))
+}
+
+/// Adds the gradients of weight and bias to `gradient` (of the weight's shape) and `bias_gradient` `[out]`; one that
+/// is `None` costs nothing.
+pub fn backward_weight(
+    workspace: &Workspace,
+    dy: &Tensor,
+    x: &Tensor,
+    gradient: Option<&Tensor>,
+    bias_gradient: Option<&Tensor>,
+    orientation: Orientation,
+) -> Result<()> {
+    let (tokens, inner) = x.dims2()?;
+    let (rows, outer) = dy.dims2()?;
+    same_size("linear output gradient", tokens, rows)?;
+    let (dy, x) = (Read::new(dy)?, Read::new(x)?);
+    if let Some(gradient) = gradient {
+        let sizes = orientation.sizes(gradient)?;
+        same_size("linear weight gradient, in", inner, sizes.0)?;
+        same_size("linear weight gradient, out", outer, sizes.1)?;
+        let outputs = Matrix::new(&dy, tokens, outer);
+        let inputs = Matrix::new(&x, tokens, inner);
+        let (a, b) = match orientation {
+            Orientation::OutIn => (outputs.transposed(), inputs),
+            Orientation::InOut => (inputs.transposed(), outputs),
+        };
+        write(gradient, |gradient| {
+            parallel_multiply(gradient, a, b, true, None);
+        })?;
+    }
+    if let Some(bias_gradient) = bias_gradient {
+        add_rows(workspace, &dy, outer, bias_gradient)?;
+    }
+    Ok(())
+}
+
+/// Adds the sum of the rows of `values` `[rows, width]` to `target` `[width]`, in an order fixed by the shape.
+fn add_rows(workspace: &Workspace, values: &[f32], width: usize, target: &Tensor) -> Result<()> {
+    const ROWS: usize = 128;
+    let block = ROWS * width.max(1);
+    let mut partial = workspace.zeros(values.len().div_ceil(block) * width);
+    partial
+        .par_chunks_mut(width.max(1))
+        .zip(values.par_chunks(block))
+        .for_each(|(partial, rows)| rows.chunks(width).for_each(|row| add(partial, row)));
+    write(target, |target| {
+        partial
+            .chunks(width.max(1))
+            .for_each(|row| add(target, row));
+    })?;
+    workspace.give(partial);
+    Ok(())
+}

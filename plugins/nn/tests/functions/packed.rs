@@ -1,0 +1,94 @@
+//! Sequences packed into one batch give what they give alone, and token by token through a cache.
+
+use codex_nn::attention::cached::{self, Cache};
+use codex_nn::attention::{self, Heads};
+use codex_nn::{Sequences, Workspace};
+
+use crate::{random, values};
+
+const HEADS: Heads = Heads {
+    heads: 4,
+    kv_heads: 2,
+    head_size: 8,
+};
+
+#[test]
+fn packed_attention_equals_each_sequence_alone() {
+    let ws = Workspace::new();
+    let offsets = vec![0, 70, 71, 71, 200];
+    let sequences = Sequences::new(offsets.clone()).unwrap();
+    let (qkv, dy) = (random(1, &[200, HEADS.columns()]), random(2, &[200, 32]));
+    let (out, saved) = attention::forward(&ws, &qkv, &sequences, HEADS, None).unwrap();
+    let d = attention::backward(&ws, &dy, &qkv, &out, &saved, &sequences, HEADS, None).unwrap();
+    for pair in offsets.windows(2) {
+        let (start, count) = (pair[0], pair[1] - pair[0]);
+        if count == 0 {
+            continue;
+        }
+        let alone = Sequences::single(count);
+        let part = |t: &candle_core::Tensor| t.narrow(0, start, count).unwrap();
+        let (one, saved) = attention::forward(&ws, &part(&qkv), &alone, HEADS, None).unwrap();
+        let one_d = attention::backward(
+            &ws,
+            &part(&dy),
+            &part(&qkv),
+            &one,
+            &saved,
+            &alone,
+            HEADS,
+            None,
+        )
+        .unwrap();
+        assert_eq!(values(&part(&out)), values(&one));
+        assert_eq!(values(&part(&d)), values(&one_d));
+    }
+}
+
+#[test]
+fn caches_give_what_whole_sequences_give() {
+    let ws = Workspace::new();
+    let parts = [[1, 70, 0, 1, 17], [3, 0, 1, 40, 2]];
+    let lengths = [89, 46];
+    let qkv = [89, 46].map(|length| random(length as u64, &[length, HEADS.columns()]));
+    let expected = [0, 1].map(|i| {
+        let whole = Sequences::single(lengths[i]);
+        values(
+            &attention::forward(&ws, &qkv[i], &whole, HEADS, None)
+                .unwrap()
+                .0,
+        )
+    });
+    let (mut first, mut second) = (Cache::new(HEADS), Cache::new(HEADS));
+    let mut start = [0, 0];
+    for (a, b) in parts[0].into_iter().zip(parts[1]) {
+        let counts = [a, b];
+        let rows = [0, 1].map(|i| qkv[i].narrow(0, start[i], counts[i]).unwrap());
+        let both = candle_core::Tensor::cat(&rows, 0).unwrap();
+        let sequences = Sequences::new(vec![0, counts[0], counts[0] + counts[1]]).unwrap();
+        // What is forgotten again leaves no trace.
+        let kept = first.tokens();
+        cached::forward(
+            &ws,
+            &qkv[1],
+            &Sequences::single(46),
+            &mut [&mut first],
+            HEADS,
+        )
+        .unwrap();
+        first.truncate(kept);
+        let found = cached::forward(
+            &ws,
+            &both,
+            &sequences,
+            &mut [&mut first, &mut second],
+            HEADS,
+        );
+        let found = values(&found.unwrap());
+        let wanted = [0, 1].map(|i| &expected[i][start[i] * 32..(start[i] + counts[i]) * 32]);
+        for (a, b) in found.iter().zip(wanted.concat()) {
+            assert!((a - b).abs() < 1e-5, "{a} and {b}");
+        }
+        start = [start[0] + counts[0], start[1] + counts[1]];
+    }
+    assert_eq!([first.tokens(), second.tokens()], lengths);
+}

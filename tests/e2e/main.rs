@@ -1,0 +1,24 @@
+//! End-to-end tests: they run the built binary with the built plugins on real files, as a user would.
+//!
+//! The harness builds the workspace and the plugins under `tests/fixtures` once, in release, then every test gets a bench of
+//! its own: an empty home, cache and working folder. One module a subject:
+//!
+//! - `first_steps`: train without arguments, then what it said to type next
+//! - `own_text`: the user's file in every format and encoding
+//! - `bad_input`: wrong paths, broken files, broken model folders; the exit code, the line, the hint
+//! - `resume`: kill -9 anywhere, Ctrl-C, damaged checkpoints, full and read-only disks
+//! - `third_party`: somebody else's plugin, installed and used
+//! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
+//! - `command_line`: help, completion, JSON, exit codes
+//! - `pages`: the documentation's promises: commands that it shows, pages that are generated
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod bad_input;
+mod bench;
+mod command_line;
+mod first_steps;
+mod own_text;
+mod pages;
+mod refused;
+mod resume;
+mod third_party;
