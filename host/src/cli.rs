@@ -66,19 +66,20 @@ struct Global {
 }
 
 /// The host's own commands. Those of plugins come beside them.
+// Where a command's arguments bring a long description, `about` stands instead of a doc comment, which would replace it.
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Train a model; without a config, a small one on the built-in grammar.
+    #[command(about = "Train a model; without a config, a small one on the built-in grammar")]
     Train(train::Args),
     /// Show what a run would be told, and where each value comes from.
     Config(config::Args),
     /// List and show runs.
     Runs(runs::Args),
-    /// Measure how well a model predicts text: loss, perplexity, bits per byte, other metrics.
+    #[command(about = "Measure how well a model predicts text: loss, perplexity, bits per byte, other metrics")]
     Evaluate(evaluate::Args),
-    /// Continue texts with a model.
+    #[command(about = "Continue texts with a model")]
     Generate(generate::Args),
-    /// Train, use and examine tokenizers.
+    #[command(about = "Train, use and examine tokenizers")]
     Tokenizer(tokenizer::Args),
     /// Look at datasets.
     Data(data::Args),

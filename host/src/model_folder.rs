@@ -37,6 +37,7 @@ struct Note {
     metrics: Vec<Value>,
     seed: u64,
     evaluation_tokens: Option<usize>,
+    evaluate_documents: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -170,6 +171,11 @@ impl ModelFolder {
     /// The seed of the run that made it.
     pub fn seed(&self) -> u64 {
         self.note.as_ref().map_or(0, |note| note.seed)
+    }
+
+    /// How many held-out documents the run's evaluations looked at; all when absent.
+    pub fn evaluate_documents(&self) -> Option<u64> {
+        self.note.as_ref().and_then(|note| note.evaluate_documents)
     }
 
     /// How many tokens the run's evaluations gave the model at once: the same sums, to the last bit.

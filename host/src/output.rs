@@ -22,6 +22,13 @@ pub enum Color {
     Never,
 }
 
+/// A stranger's text without what would steer a terminal.
+pub fn plain(text: &str) -> String {
+    text.chars()
+        .filter(|c| *c == '\n' || !c.is_control())
+        .collect()
+}
+
 /// How to talk to the user. Clones share the progress bars.
 #[derive(Clone, Debug)]
 pub struct Output {
@@ -213,13 +220,12 @@ impl Output {
     pub fn bar(&self, total: u64, template: &str) -> ProgressBar {
         let style =
             ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        self.bars
-            .add(
-                // A call that fails drops its bar, and the error should not stand behind half of one.
-                ProgressBar::new(total)
-                    .with_finish(indicatif::ProgressFinish::AndClear)
-                    .with_style(style.progress_chars("━╸─")),
-            )
+        self.bars.add(
+            // A call that fails drops its bar, and the error should not stand behind half of one.
+            ProgressBar::new(total)
+                .with_finish(indicatif::ProgressFinish::AndClear)
+                .with_style(style.progress_chars("━╸─")),
+        )
     }
 
     /// Wraps text in an ANSI colour code when colours are on.

@@ -3,11 +3,20 @@
 //! An author calls one function in `cargo test`, with a configuration that makes a *small* component (a model of two
 //! layers, a dataset of some hundred rows, no dropout):
 //!
-//! ```ignore
-//! #[test]
-//! fn keeps_the_contract() {
-//!     codex_plugin_api::testing::check_metric::<ShoutRate>(serde_json::json!({}));
+//! ```
+//! use codex_plugin_api::{Arguments, Command, HostRef, Result, serde_json::json, testing};
+//!
+//! #[derive(Default)]
+//! struct Greet;
+//!
+//! impl Command for Greet {
+//!     fn run(&mut self, arguments: &Arguments, host: &HostRef) -> Result<i32> {
+//!         host.print(&format!("hello, {}\n", arguments.text("name").unwrap_or("world")))?;
+//!         Ok(0)
+//!     }
 //! }
+//!
+//! testing::check_command::<Greet>(json!({}), json!({ "name": "Ada" }));
 //! ```
 //!
 //! It panics with a report of every check that failed. The component is driven through the ABI's objects, as in a host,

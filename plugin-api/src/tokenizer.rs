@@ -43,9 +43,12 @@ pub struct Vocabulary {
 pub struct EncodeOptions {
     /// Adds what the tokenizer's post-processor adds (`[CLS]`, `[SEP]`, `<s>` …).
     pub add_special_tokens: bool,
+    /// Reads a special token that is written in the text (`<|endoftext|>`) as that token. By default it is text like any
+    /// other, so that nobody's data can end a document or play a role.
+    pub parse_special_tokens: bool,
     /// Also gives each token's byte span in its text.
     pub byte_offsets: bool,
-    /// Cuts each text after this many tokens; 0 means never.
+    /// Cuts each text after this many tokens, added ones included; 0 means never.
     pub max_length: u32,
 }
 

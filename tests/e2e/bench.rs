@@ -1,6 +1,6 @@
 //! A bench for one test: an empty home, cache and working folder, and the built binary to run there.
 //! Shared by the end-to-end tests and the benchmark programs.
-#![allow(clippy::unwrap_used, dead_code, reason = "a test harness; not every user needs every part")]
+#![allow(clippy::unwrap_used, reason = "a test harness")]
 
 use std::ffi::OsStr;
 use std::fs;
@@ -62,10 +62,10 @@ mod tempdir {
     use std::path::PathBuf;
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    pub struct Folder(pub PathBuf);
+    pub(super) struct Folder(pub(super) PathBuf);
 
     impl Folder {
-        pub fn new() -> Self {
+        pub(super) fn new() -> Self {
             static NEXT: AtomicU32 = AtomicU32::new(0);
             let name = format!("codex-ml-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
             let path = std::env::temp_dir().join(name);
@@ -165,13 +165,18 @@ impl Bench {
 /// What a run of the binary left.
 #[derive(Debug)]
 pub struct Ran {
+    /// The arguments, for messages.
     pub arguments: String,
+    /// The exit code; `None` when a signal ended it.
     pub code: Option<i32>,
+    /// Standard output.
     pub stdout: String,
+    /// Standard error.
     pub stderr: String,
 }
 
 impl Ran {
+    /// What a finished process left.
     pub fn new<S: AsRef<OsStr>>(arguments: &[S], output: Output) -> Self {
         let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
         Self {

@@ -13,8 +13,9 @@
 //! - `pages`: the documentation's promises: commands that it shows, pages that are generated
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use codex_ml_tests as bench;
+
 mod bad_input;
-mod bench;
 mod command_line;
 mod first_steps;
 mod own_text;

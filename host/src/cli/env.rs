@@ -63,7 +63,7 @@ pub(super) fn run(app: &App) -> Result<Exit> {
     if app.output.is_json() {
         app.output.value(&report)?;
     } else {
-        app.output.write(&text(&report))?;
+        app.output.line(text(&report))?;
     }
     Ok(Exit::Done)
 }
@@ -108,20 +108,20 @@ fn text(report: &Report<'_>) -> String {
             ),
         ),
     ];
-    let mut text: String = rows
+    let mut lines: Vec<String> = rows
         .iter()
-        .map(|(name, value)| format!("{name:11} {value}\n"))
+        .map(|(name, value)| format!("{name:11} {value}"))
         .collect();
-    text.push_str("plugins are looked for in\n");
+    lines.push("plugins are looked for in".to_owned());
     for place in report.plugin_path {
         let note = if place.path.is_dir() {
             ""
         } else {
             " (not there)"
         };
-        text.push_str(&format!("  {}{note}\n", place.path.display()));
+        lines.push(format!("  {}{note}", place.path.display()));
     }
-    text
+    lines.join("\n")
 }
 
 /// What the processor can do that compute kernels ask for.

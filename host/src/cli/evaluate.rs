@@ -15,6 +15,8 @@ use crate::model_folder::ModelFolder;
 /// Tokens that the model gets at once where nothing says otherwise.
 const BATCH_TOKENS: usize = 2048;
 
+const ELSEWHERE: &str = "give --data FILE, or --data NAME for an installed dataset";
+
 /// Arguments of `evaluate`.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -35,7 +37,7 @@ pub(super) struct Args {
     /// Compute this metric; repeatable [default: the metrics of its run, else lm].
     #[arg(long, value_name = "NAME")]
     metric: Vec<String>,
-    /// Score only the first so many documents.
+    /// Score only the first so many documents [default: all; of what its run held out, as many as the run looked at].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_documents: Option<u64>,
     /// Also write report.json, report.ndjson and report.csv into this folder.
@@ -69,13 +71,16 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             Ok((metric.name, component))
         })
         .collect::<Result<Vec<(String, Box<dyn Metric>)>>>()?;
-    let (documents, what) = documents(args.data.as_deref(), &settings, &folder, app)?;
+    let selection = Selection::new(args.data.as_deref(), &settings, &folder, app)?;
+    let documents = &selection.documents;
+    let max_documents = args.max_documents.or(selection.limit);
     let tokenizer = folder.load_tokenizer(app)?;
     let mut model = folder.load_model(app)?;
-    let count = args.max_documents.unwrap_or(u64::MAX).min(documents.len());
+    let count = max_documents.unwrap_or(u64::MAX).min(documents.len());
     app.output.note(format!(
-        "evaluating {} on {count} documents of {what}",
-        folder.path().display()
+        "evaluating {} on {count} documents of {}",
+        folder.path().display(),
+        selection.label
     ));
     if !tokenizer.vocabulary()?.lossless {
         app.output.note(
@@ -91,8 +96,8 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             model: model.as_mut(),
             tokenizer: tokenizer.as_ref(),
             metrics,
-            documents: &documents,
-            max_documents: args.max_documents,
+            documents,
+            max_documents,
             batch_tokens: batch_tokens.unwrap_or(BATCH_TOKENS),
         },
         app,
@@ -118,83 +123,77 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The documents to score, and what to call them.
-fn documents(
-    argument: Option<&str>,
-    settings: &[Setting],
-    folder: &ModelFolder,
-    app: &App,
-) -> Result<(Documents, String)> {
-    let sets = |key: &str| {
-        settings
-            .iter()
-            .any(|setting| setting.data_key() == Some(key))
-    };
-    let own = match (argument, folder.data()) {
-        (Some(argument), _) => {
-            let mut source = DataSource::from_argument(argument)?;
-            settings::apply_data(&mut source, settings)?;
-            return whole_or_split(&source, folder, app);
-        }
-        (None, Some(section)) if !sets("path") && !sets("name") => section,
-        (None, _) if sets("path") || sets("name") => {
-            let mut source = DataSource::default();
-            settings::apply_data(&mut source, settings)?;
-            let source = source.or_files()?;
-            return whole_or_split(&source, folder, app);
-        }
-        (None, _) => {
-            return Err(Error::config(format!(
-                "nothing says what to evaluate {} on",
-                folder.path().display()
-            ))
-            .hint("give --data FILE, or --data NAME for an installed dataset"));
-        }
-    };
-    let mut source = DataSource::from_section(own)?;
-    settings::apply_data(&mut source, settings)?;
-    let elsewhere = "give --data FILE, or --data NAME for an installed dataset";
-    let fraction = source.validation_fraction.unwrap_or(0.0);
-    if fraction == 0.0 {
-        return Err(Error::config(format!(
-            "the run that trained {} held no documents back",
-            folder.path().display()
-        ))
-        .hint(elsewhere));
-    }
-    let documents = source.open(app).map_err(|error| {
-        let message = format!(
-            "the data that the model was trained on ({}) cannot be opened",
-            source.label()
-        );
-        let hint = error.hint_text().map_or_else(
-            || elsewhere.to_owned(),
-            |hint| format!("{hint}, or {elsewhere}"),
-        );
-        error.context(message).hint(hint)
-    })?;
-    let (_, validation) = documents.split(fraction, folder.seed())?;
-    Ok((
-        validation,
-        format!("{} held out for validation", source.label()),
-    ))
+/// What is scored.
+struct Selection {
+    documents: Documents,
+    /// What to call it.
+    label: String,
+    /// Only the first so many documents, where nobody says otherwise.
+    limit: Option<u64>,
 }
 
-/// All documents, unless a part was asked for (`data.validation_fraction`).
-fn whole_or_split(
-    source: &DataSource,
-    folder: &ModelFolder,
-    app: &App,
-) -> Result<(Documents, String)> {
-    let documents = source.open(app)?;
-    match source.validation_fraction {
-        None => Ok((documents, source.label())),
-        Some(fraction) => {
-            let (_, validation) = documents.split(fraction, folder.seed())?;
-            Ok((
-                validation,
-                format!("{} held out for validation", source.label()),
-            ))
+impl Selection {
+    fn new(
+        argument: Option<&str>,
+        settings: &[Setting],
+        folder: &ModelFolder,
+        app: &App,
+    ) -> Result<Self> {
+        let sets = |key: &str| {
+            let mut keys = settings.iter().filter_map(Setting::data_key);
+            keys.any(|set| set == key)
+        };
+        let (mut source, own) = match (argument, folder.data()) {
+            (Some(argument), _) => (DataSource::from_argument(argument)?, false),
+            (None, _) if sets("path") || sets("name") => (DataSource::default(), false),
+            (None, Some(section)) => (DataSource::from_section(section)?, true),
+            (None, None) => {
+                let what = format!(
+                    "nothing says what to evaluate {} on",
+                    folder.path().display()
+                );
+                return Err(Error::config(what).hint(ELSEWHERE));
+            }
+        };
+        settings::apply_data(&mut source, settings)?;
+        let source = source.or_files()?;
+        let opened = source.open(app);
+        let documents = if own {
+            opened.map_err(|error| {
+                let hint = error.hint_text().map_or_else(
+                    || ELSEWHERE.to_owned(),
+                    |hint| format!("{hint}, or {ELSEWHERE}"),
+                );
+                let what = format!(
+                    "the data that the model was trained on ({}) cannot be opened",
+                    source.label()
+                );
+                error.context(what).hint(hint)
+            })?
+        } else {
+            opened?
+        };
+        // Of other data everything is scored, unless a part was asked for.
+        let fraction = source.validation_fraction.or(own.then_some(0.0));
+        let Some(fraction) = fraction else {
+            return Ok(Self {
+                documents,
+                label: source.label(),
+                limit: None,
+            });
+        };
+        if own && fraction == 0.0 {
+            let what = format!(
+                "the run that trained {} held no documents back",
+                folder.path().display()
+            );
+            return Err(Error::config(what).hint(ELSEWHERE));
         }
+        let (_, validation) = documents.split(fraction, folder.seed())?;
+        Ok(Self {
+            documents: validation,
+            label: format!("{} held out for validation", source.label()),
+            limit: own.then(|| folder.evaluate_documents()).flatten(),
+        })
     }
 }

@@ -89,15 +89,16 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
 
     let output = &app.output;
     let streaming = !output.is_json() && texts.len() == 1;
-    if let (true, Some(prompt)) = (streaming, texts.first()) {
-        output.write(prompt)?;
-    }
+    let mut begun = false;
     let mut show = |_: usize, text: &str| {
         if streaming {
-            output.write(text)
-        } else {
-            Ok(())
+            if !begun {
+                output.write(&texts[0])?;
+                begun = true;
+            }
+            output.write(text)?;
         }
+        Ok(())
     };
     let completions = generate(
         model.as_mut(),
@@ -107,7 +108,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         app,
         &mut show,
     );
-    if streaming {
+    if streaming && completions.is_ok() {
+        // The text may have ended without a single character.
+        show(0, "")?;
+    }
+    if begun {
         // The line ends whatever happened, so that an error does not stand behind half a text.
         output.write("\n")?;
     }

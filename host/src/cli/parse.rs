@@ -5,13 +5,15 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::Style;
+use clap::error::ErrorKind;
 use clap::{ArgMatches, ColorChoice, ValueEnum};
-use codex_plugin_api::Error;
+use codex_plugin_api::{Error, Kind};
 
 use super::{own_command, plugin_command};
 use crate::folders::Folders;
 use crate::output::Color;
 use crate::plugins::discover::{Catalog, discover};
+use crate::plugins::gates::Stopped;
 
 /// What a first look at the arguments tells, before they are parsed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -109,14 +111,30 @@ pub(super) fn parse(arguments: Vec<OsString>, glance: &Glance) -> Result<Parsed,
     } else {
         None
     };
-    let matches = command
-        .try_get_matches_from(arguments)
-        .map_err(|error| Stop::Usage(Box::new(error)))?;
+    let matches = command.try_get_matches_from(arguments).map_err(|error| {
+        let refused = catalog.as_ref().zip(glance.subcommand.as_deref());
+        match refused.and_then(|(catalog, name)| refused_command(catalog, name)) {
+            Some(refusal) if error.kind() == ErrorKind::InvalidSubcommand => Stop::Error(refusal),
+            _ => Stop::Usage(Box::new(error)),
+        }
+    })?;
     Ok(Parsed {
         matches,
         catalog,
         plugin_dirs: glance.plugin_dirs.clone(),
     })
+}
+
+/// Why a command is missing that a refused plugin would bring.
+fn refused_command(catalog: &Catalog, name: &str) -> Option<Error> {
+    let declares = |stopped: &&Stopped| {
+        let manifest = stopped.manifest.as_ref();
+        manifest.is_some_and(|manifest| manifest.component(Kind::Command, name).is_some())
+    };
+    let stopped = catalog.refused.iter().find(declares)?;
+    let error = stopped.refusal.to_error();
+    let message = format!("command {name} cannot be used: {}", error.message());
+    Some(error.with_message(message))
 }
 
 /// Adds the commands of plugins, under a heading of their own. The parser's library knows one heading for all
@@ -137,11 +155,11 @@ fn with_plugins(mut command: clap::Command, catalog: &Catalog) -> clap::Command 
         .chain(added.iter().map(|command| command.get_name().len()))
         .max()
         .unwrap_or(0);
-    let mut template = format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}\n{{subcommands}}\n\n{}\n",
+    let mut lines = vec![format!(
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}\n{{subcommands}}\n\n{}",
         heading("Commands:"),
         heading("Commands from plugins:")
-    );
+    )];
     let name_style = *clap::builder::Styles::styled().get_literal();
     for added in added {
         let about = added
@@ -150,14 +168,14 @@ fn with_plugins(mut command: clap::Command, catalog: &Catalog) -> clap::Command 
             .unwrap_or_default();
         // Braces would be read as places to fill in.
         let about = about.replace(['{', '}'], "");
-        template += &format!(
-            "  {name_style}{:width$}{name_style:#}  {about}\n",
-            added.get_name()
-        );
+        let name = added.get_name();
+        lines.push(format!(
+            "  {name_style}{name:width$}{name_style:#}  {about}"
+        ));
         command = command.subcommand(added.hide(true));
     }
-    template += &format!("\n{}\n{{options}}", heading("Global options:"));
-    command.help_template(template)
+    lines.push(format!("\n{}\n{{options}}", heading("Global options:")));
+    command.help_template(lines.join("\n"))
 }
 
 /// The whole command line with the commands of plugins, as completion scripts need it.
@@ -168,9 +186,11 @@ pub(super) fn complete_command(catalog: &Catalog) -> clap::Command {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
-    use crate::plugins::discover::RESERVED_COMMANDS;
+    use crate::plugins::discover::{RESERVED_COMMANDS, tests::plugin};
+    use crate::plugins::{Refusal, Step};
 
     fn glance(line: &str) -> Glance {
         Glance::at(
@@ -205,6 +225,23 @@ mod tests {
         assert_eq!(seen.plugin_dirs, [PathBuf::from("a"), PathBuf::from("b")]);
         assert!(seen.json);
         assert_eq!(seen.subcommand.as_deref(), Some("plugin"));
+    }
+
+    #[test]
+    fn a_command_of_a_refused_plugin_is_explained() {
+        let greeter = plugin("greeter", &[(Kind::Command, "greet")], "libgreeter.so");
+        let refusal = Refusal::new(&greeter.path, Step::Api, "built for API 2", "rebuild it");
+        let manifest = Some(Box::new(greeter.manifest));
+        let catalog = Catalog {
+            refused: vec![Stopped { refusal, manifest }],
+            ..Catalog::default()
+        };
+        let error = refused_command(&catalog, "greet").unwrap();
+        assert_eq!(
+            error.message(),
+            "command greet cannot be used: plugin libgreeter.so is refused at step api: built for API 2"
+        );
+        assert!(refused_command(&catalog, "grete").is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::exit::Exit;
+use crate::output::plain;
 use crate::plugins::discover::{Catalog, Plugin};
 
 /// Every command of every plugin, in alphabetical order.
@@ -60,13 +61,6 @@ fn command(plugin: &Plugin, entry: &ComponentEntry) -> clap::Command {
             .arg_required_else_help(true);
     }
     command
-}
-
-/// Text from a manifest, without what would steer a terminal.
-fn plain(text: &str) -> String {
-    text.chars()
-        .filter(|c| *c == '\n' || !c.is_control())
-        .collect()
 }
 
 fn argument(declared: &Argument) -> Arg {

@@ -34,9 +34,9 @@ pub(super) struct Args {
 enum Action {
     /// Learn a vocabulary from text.
     Train(train::Args),
-    /// Turn text into token ids.
+    #[command(about = "Turn text into token ids")]
     Encode(encode::Args),
-    /// Turn token ids into text.
+    #[command(about = "Turn token ids into text")]
     Decode(decode::Args),
     /// Measure how well a tokenizer suits some data: tokens a byte and a word, unknown tokens, what does not come back.
     Stats(stats::Args),

@@ -22,8 +22,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     config: Option<PathBuf>,
     /// Continue a run (its name or folder) where its last checkpoint stands [default: the last unfinished one].
-    #[arg(long, value_name = "RUN", num_args = 0..=1, value_hint = clap::ValueHint::DirPath)]
-    resume: Option<Option<String>>,
+    #[arg(long, value_name = "RUN", num_args = 0..=1, default_missing_value = "", value_hint = clap::ValueHint::DirPath)]
+    resume: Option<String>,
     /// Train once with every combination of settings that have several values: a=1,2.
     #[arg(short, long)]
     multirun: bool,
@@ -34,7 +34,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     if let Some(run) = &args.resume {
-        return resume(run.clone(), args, app);
+        return resume(run, args, app);
     }
     if !args.multirun {
         let resolved = config::resolve(args.config.as_deref(), &args.settings)?;
@@ -68,22 +68,20 @@ fn begin(resolved: Resolved, app: &App) -> Result<Exit> {
     end(&train::start(resolved, &registry, app)?, app)
 }
 
-fn resume(run: Option<String>, args: &Args, app: &App) -> Result<Exit> {
+fn resume(run: &str, args: &Args, app: &App) -> Result<Exit> {
     if args.multirun {
         return Err(Error::config("--resume and --multirun exclude each other")
             .hint("continue the runs of a sweep one by one"));
     }
     let mut settings = args.settings.clone();
     // `--resume key=value` means the last run, with a setting.
-    let run = match run {
-        Some(word) if word.contains('=') => {
-            settings.insert(0, word);
-            None
-        }
-        run => run,
-    };
+    let is_setting = run.contains('=');
+    if is_setting {
+        settings.insert(0, run.to_owned());
+    }
+    let run = (!run.is_empty() && !is_setting).then_some(run);
     let place = config::resolve(args.config.as_deref(), &settings)?;
-    let folder = train::find(&place.config.run.dir, run.as_deref(), app)?;
+    let folder = train::find(&place.config.run.dir, run, app)?;
     let now = args.config.is_some().then_some(&place);
     let registry = app.registry()?;
     end(

@@ -36,7 +36,7 @@ struct Layer {
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Config`] for files that are not there or are not YAML, and overrides without `=`.
 pub(super) fn fold(file: Option<&Path>, overrides: &[String]) -> Result<Tree> {
-    let found = file.map(|file| open(file)).transpose()?;
+    let found = file.map(open).transpose()?;
     let library = Library::new(found.as_ref().and_then(|(_, path)| path.as_deref()));
     let default = run_layer(&library.run("default")?)?;
     let file = match found {
@@ -219,7 +219,7 @@ fn override_layer(overrides: &[String]) -> Result<Layer> {
         }
         match yaml::parse_value(value) {
             Value::String(name) if GROUPS.contains(&key) => {
-                layer.picks.push((key.to_owned(), name))
+                layer.picks.push((key.to_owned(), name));
             }
             value => spread(value, &path, &Origin::CommandLine, &mut layer.values),
         }
@@ -230,7 +230,11 @@ fn override_layer(overrides: &[String]) -> Result<Layer> {
 /// Lays one layer over the tree. `path_means_files`: whether `data.path` alone chooses the dataset `files`.
 fn apply(tree: &mut Tree, layer: Vec<Assignment>, path_means_files: bool) -> Result<()> {
     let sets = |section: &str, key: &str| {
-        let found = layer.iter().find(|value| value.path == [section, key]);
+        // Of two settings of the same key in one layer the last one counts.
+        let found = layer
+            .iter()
+            .rev()
+            .find(|value| value.path == [section, key]);
         found.filter(|value| !value.value.is_null())
     };
     let only_path = sets("data", "path").is_some() && sets("data", "name").is_none();

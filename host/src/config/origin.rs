@@ -36,10 +36,11 @@ impl fmt::Display for Origin {
             Self::Group { file, line } | Self::File { file, line } if *line > 0 => {
                 write!(f, "{file}:{line}")
             }
-            Self::Group { file, .. } | Self::File { file, .. } => f.write_str(file),
+            Self::Group { file, .. } | Self::File { file, .. } | Self::Run(file) => {
+                f.write_str(file)
+            }
             Self::CommandLine => f.write_str("command line"),
             Self::Derived(from) => write!(f, "from {from}"),
-            Self::Run(file) => f.write_str(file),
         }
     }
 }

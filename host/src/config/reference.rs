@@ -39,7 +39,7 @@ anew; `data.path` alone means the dataset `files`; `model.path` alone also takes
 ## Keys
 
 The sections `data`, `tokenizer` and `model`, and the entries of `adapter`, `sanitizers`, `metrics` and `trackers`, also take
-the keys of the plugin they name: `codex-ml plugin info NAME` shows those.
+the keys of the plugin they name: `codex-ml config schema` shows those.
 
 | key | type | default | meaning |
 |---|---|---|---|

@@ -31,7 +31,6 @@ fn divide(value: &str) -> Vec<&str> {
     for (at, c) in value.char_indices() {
         match (quote, c) {
             (Some(open), c) if c == open => quote = None,
-            (Some(_), _) => {}
             (None, '"' | '\'') => quote = Some(c),
             (None, '[' | '{') => depth += 1,
             (None, ']' | '}') => depth -= 1,
@@ -39,7 +38,7 @@ fn divide(value: &str) -> Vec<&str> {
                 parts.push(&value[start..at]);
                 start = at + 1;
             }
-            (None, _) => {}
+            _ => {}
         }
     }
     parts.push(&value[start..]);

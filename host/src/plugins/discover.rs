@@ -84,11 +84,7 @@ impl Plugin {
         loop {
             match file.read(&mut buffer).or_error(failed)? {
                 0 => {
-                    return Ok(hasher
-                        .finalize()
-                        .iter()
-                        .map(|byte| format!("{byte:02x}"))
-                        .collect());
+                    return Ok(crate::data::hex(&hasher.finalize()));
                 }
                 length => hasher.update(&buffer[..length]),
             }
@@ -174,7 +170,7 @@ fn settle_names(found: Vec<Plugin>) -> (Vec<Plugin>, Vec<Plugin>, Vec<Stopped>) 
         if let Some(refusal) = taken {
             refused.push(Stopped {
                 refusal,
-                manifest: Some(plugin.manifest),
+                manifest: Some(Box::new(plugin.manifest)),
             });
             continue;
         }
@@ -220,7 +216,8 @@ pub(crate) mod tests {
             "[plugin]\nid = \"{id}\"\nversion = \"0.1.0\"\napi = \"1\"\ndescription = \"d\"\n"
         );
         for (kind, name) in components {
-            text += &format!("[[component]]\nkind = \"{kind}\"\nname = \"{name}\"\n");
+            let entry = format!("[[component]]\nkind = \"{kind}\"\nname = \"{name}\"\n");
+            text.push_str(&entry);
         }
         let build = Build {
             api_version: "1.0.0".into(),

@@ -48,7 +48,7 @@ pub struct Stopped {
     /// Where and why.
     pub refusal: Refusal,
     /// What it would have offered.
-    pub manifest: Option<Manifest>,
+    pub manifest: Option<Box<Manifest>>,
 }
 
 /// What the gates said, and which files they looked at.
@@ -74,9 +74,9 @@ pub(super) fn examine(candidate: &Candidate) -> Verdict {
 fn examine_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Passed, Stopped> {
     let manifest_path = folder.join(MANIFEST);
     files.push(manifest_path.clone());
-    let stop = |step, reason: String, hint: &str, manifest: Option<Manifest>| Stopped {
+    let stop = |step, reason: String, hint: &str, manifest: Option<&Manifest>| Stopped {
         refusal: Refusal::new(folder, step, reason, hint),
-        manifest,
+        manifest: manifest.map(|manifest| Box::new(manifest.clone())),
     };
     let text = fs::read_to_string(&manifest_path).map_err(|error| {
         stop(
@@ -95,7 +95,7 @@ fn examine_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Passed, Sto
             Step::Read,
             reason,
             "build the library and install the folder again",
-            Some(manifest.clone()),
+            Some(&manifest),
         )
     })?;
     files.push(library.clone());
@@ -105,7 +105,7 @@ fn examine_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Passed, Sto
             stopped.refusal.hint =
                 format!("install it again (codex-ml plugin install PATH) or remove it (codex-ml plugin remove {name})");
         }
-        Stopped { manifest: stopped.manifest.or_else(|| Some(manifest.clone())), ..stopped }
+        Stopped { manifest: stopped.manifest.or_else(|| Some(Box::new(manifest.clone()))), ..stopped }
     })?;
     if passed.manifest != manifest {
         let reason = format!(
@@ -116,7 +116,7 @@ fn examine_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Passed, Sto
             passed.manifest.plugin.id,
             passed.manifest.plugin.version
         );
-        return Err(stop(Step::Manifest, reason, REBUILD, Some(manifest)));
+        return Err(stop(Step::Manifest, reason, REBUILD, Some(&manifest)));
     }
     Ok(passed)
 }
@@ -194,7 +194,7 @@ pub(super) fn examine_library(path: &Path) -> Result<(Stamp, Passed), Stopped> {
     if let Err(reason) = check_api(&stamp) {
         return Err(Stopped {
             refusal: api_refusal(path, reason),
-            manifest: stamp.manifest(MANIFEST).ok(),
+            manifest: stamp.manifest(MANIFEST).ok().map(Box::new),
         });
     }
     let manifest = stamp.manifest(MANIFEST).map_err(|error| Stopped {
@@ -206,7 +206,7 @@ pub(super) fn examine_library(path: &Path) -> Result<(Stamp, Passed), Stopped> {
     {
         return Err(Stopped {
             refusal,
-            manifest: Some(manifest),
+            manifest: Some(Box::new(manifest)),
         });
     }
     let build = Build {

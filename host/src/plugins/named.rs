@@ -45,7 +45,14 @@ impl Owner {
             ErrorKind::Failed => ErrorKind::Plugin,
             kind => kind,
         };
-        error.with_message(message).with_kind(kind)
+        let error = error.with_message(message).with_kind(kind);
+        if kind == ErrorKind::Panic && error.hint_text().is_none() {
+            let id = plugin.split(' ').next().unwrap_or_default();
+            return error.hint(format!(
+                "this is a fault of the plugin: tell its authors (codex-ml plugin info {id}), or do without it"
+            ));
+        }
+        error
     }
 
     fn tell<T>(&self, call: &str, result: Result<T>) -> Result<T> {

@@ -125,10 +125,12 @@ fn ask(
         Ok(Answer::Probed(components)) => Ok(components),
         Ok(Answer::Refused(refusal)) => Err(refusal),
         Err(_) => {
-            let mut reason = format!("it ended the process that loaded it ({})", ending(status));
-            if let Some(said) = complaint.lines().rev().find(|line| !line.trim().is_empty()) {
-                reason += &format!(": {}", said.trim());
-            }
+            let said = complaint.lines().rev().find(|line| !line.trim().is_empty());
+            let said = said.map_or_else(String::new, |said| format!(": {}", said.trim()));
+            let reason = format!(
+                "it ended the process that loaded it ({}){said}",
+                ending(status)
+            );
             Err(Refusal::new(
                 library,
                 Step::Load,

@@ -120,7 +120,7 @@ fn refuse_unknown_keys(value: &Value, schema: &Value, root: &Value, path: &str) 
             for (key, value) in entries {
                 match properties.get(key) {
                     Some(schema) => {
-                        refuse_unknown_keys(value, schema, root, &format!("{path}.{key}"))?
+                        refuse_unknown_keys(value, schema, root, &format!("{path}.{key}"))?;
                     }
                     None if closed => {
                         return Err(complaint::unknown_key(path, key, properties.keys()));
@@ -165,7 +165,9 @@ fn fill(value: &mut Value, schema: &Value, root: &Value) {
         }
         Value::Array(values) => {
             if let Some(items) = schema.get("items") {
-                values.iter_mut().for_each(|value| fill(value, items, root));
+                for value in values {
+                    fill(value, items, root);
+                }
             }
         }
         _ => {}

@@ -68,38 +68,31 @@ pub fn places(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Vec<Place>> 
         return Err(Error::config(format!(
             "--plugin-dir {} is not a folder",
             missing.display()
-        )));
+        ))
+        .hint("give a folder that holds plugins: libraries, or folders with plugin.toml"));
     }
-    let mut places = Vec::new();
-    let mut add = |path: PathBuf, origin| places.push(Place { path, origin });
-    plugin_dirs
+    let place = |path: PathBuf, origin| Place { path, origin };
+    let mut places: Vec<Place> = plugin_dirs
         .iter()
-        .for_each(|dir| add(dir.clone(), Origin::Option));
+        .map(|dir| place(dir.clone(), Origin::Option))
+        .collect();
     if let Some(list) = env::var_os("CODEX_ML_PLUGIN_PATH") {
-        env::split_paths(&list)
-            .filter(|path| !path.as_os_str().is_empty())
-            .for_each(|path| add(path, Origin::Environment));
+        let given = env::split_paths(&list).filter(|path| !path.as_os_str().is_empty());
+        places.extend(given.map(|path| place(path, Origin::Environment)));
     }
-    folders
-        .project
-        .iter()
-        .for_each(|project| add(plugins_of(project), Origin::Project));
-    folders
-        .data
-        .iter()
-        .for_each(|data| add(plugins_of(data), Origin::User));
+    if let Some(project) = &folders.project {
+        places.push(place(plugins_of(project), Origin::Project));
+    }
+    if let Some(data) = &folders.data {
+        places.push(place(plugins_of(data), Origin::User));
+    }
     // A link to the executable leads to where the plugins really are.
-    if let Some(folder) = env::current_exe()
-        .and_then(fs::canonicalize)
-        .ok()
-        .as_deref()
-        .and_then(Path::parent)
-    {
-        add(folder.to_owned(), Origin::Executable);
-        folder
-            .parent()
-            .iter()
-            .for_each(|prefix| add(prefix.join("lib/codex-ml/plugins"), Origin::System));
+    let executable = env::current_exe().and_then(fs::canonicalize).ok();
+    if let Some(folder) = executable.as_deref().and_then(Path::parent) {
+        places.push(place(folder.to_owned(), Origin::Executable));
+        if let Some(prefix) = folder.parent() {
+            places.push(place(prefix.join("lib/codex-ml/plugins"), Origin::System));
+        }
     }
     Ok(places)
 }

@@ -3,6 +3,7 @@
 //! Some engines drop gradients silently: training runs, the loss even falls, and parts of the model never learn.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 
 use codex_plugin_api::{Error, ErrorKind, Model, Result};
 
@@ -64,7 +65,8 @@ pub(super) fn check(model: &mut dyn Model, step: u64, batch: &str) -> Result<()>
 fn names(all: &[String]) -> String {
     let mut text = all[..all.len().min(NAMED)].join(", ");
     if all.len() > NAMED {
-        text.push_str(&format!(" and {} more", all.len() - NAMED));
+        // Writing to a String cannot fail.
+        let _ = write!(text, " and {} more", all.len() - NAMED);
     }
     text
 }

@@ -8,7 +8,7 @@ use codex_plugin_api::{Error, Result};
 use serde_json::Value;
 
 use super::clock;
-use super::durable::{Scratch, io_error, tidy};
+use super::durable::{Scratch, UNFINISHED, io_error, tidy};
 use super::events::FILE as EVENTS;
 use crate::app::App;
 use crate::config::RunConfig;
@@ -20,6 +20,8 @@ pub(super) const TOKENIZER: &str = "tokenizer";
 pub(super) const CHECKPOINTS: &str = "checkpoints";
 pub(super) const MODEL: &str = "model";
 const LOCK: &str = ".lock";
+/// What drafts are called before they have a name.
+const DRAFT: &str = "run";
 
 /// A run folder in the making; it gets its name when it holds everything that a run needs to be taken up again.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(super) struct Draft {
     name: Option<String>,
     label: String,
     scratch: Scratch,
+    /// Held as long as this process is at work, so that others know the draft from one that was left behind.
+    lock: File,
 }
 
 impl Draft {
@@ -43,7 +47,9 @@ impl Draft {
             return Err(exists(&dir, name));
         }
         fs::create_dir_all(&dir).map_err(|error| io_error("create the folder", &dir, &error))?;
-        let scratch = Scratch::new(&dir, "run")?;
+        clear_left_behind(&dir);
+        let scratch = Scratch::new(&dir, DRAFT)?;
+        let lock = lock_file(&scratch.path().join(LOCK))?;
         for inner in [TOKENIZER, CHECKPOINTS] {
             let path = scratch.path().join(inner);
             fs::create_dir(&path).map_err(|error| io_error("create", &path, &error))?;
@@ -53,6 +59,7 @@ impl Draft {
             name: config.run.name.clone(),
             label: label(config),
             scratch,
+            lock,
         })
     }
 
@@ -69,6 +76,8 @@ impl Draft {
             None => free_name(&self.dir, &format!("{}-{}", clock::stamp(), self.label)),
         };
         let path = self.dir.join(&name);
+        // Some systems rename no folder in which a file is open.
+        drop(self.lock);
         self.scratch.place(&path)?;
         RunFolder::lock(path)
     }
@@ -104,26 +113,7 @@ impl RunFolder {
     }
 
     fn lock(path: PathBuf) -> Result<Self> {
-        let file = path.join(LOCK);
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&file)
-            .map_err(|error| io_error("write", &file, &error))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(Error::config(format!(
-                    "another process is training in {}",
-                    path.display()
-                ))
-                .hint("wait for it, or end it first"));
-            }
-            // Some network file systems know no locks; then nobody can hold one.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(io_error("lock", &file, &error)),
-        }
+        let lock = lock_file(&path.join(LOCK))?;
         Ok(Self { path, _lock: lock })
     }
 
@@ -147,6 +137,40 @@ impl RunFolder {
 
     pub(super) fn model(&self) -> PathBuf {
         self.path.join(MODEL)
+    }
+}
+
+/// Creates and locks a file; the lock goes with the process, however it ends.
+fn lock_file(path: &Path) -> Result<File> {
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(|error| io_error("write", path, &error))?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err(Error::config(format!(
+            "another process is training in {}",
+            path.parent().unwrap_or(path).display()
+        ))
+        .hint("wait for it, or end it first")),
+        // Some network file systems know no locks; then nobody can hold one.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(lock),
+        Err(TryLockError::Error(error)) => Err(io_error("lock", path, &error)),
+    }
+}
+
+/// Removes drafts of processes that were killed. What cannot be removed is in nobody's way.
+fn clear_left_behind(dir: &Path) {
+    let prefix = format!("{UNFINISHED}{DRAFT}-");
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        let draft = entry.path();
+        let is_draft = entry.file_name().to_string_lossy().starts_with(&prefix);
+        // A draft without a lock file was begun this very moment.
+        if is_draft && draft.join(LOCK).is_file() && lock_file(&draft.join(LOCK)).is_ok() {
+            let _ = fs::remove_dir_all(&draft);
+        }
     }
 }
 

@@ -128,7 +128,7 @@ impl Run {
             }
             Some("evaluation") => {
                 if let Value::Object(metrics) = &event["metrics"] {
-                    self.metrics = metrics.clone();
+                    self.metrics.clone_from(metrics);
                 }
             }
             Some("run_finished") => {

@@ -124,7 +124,7 @@ impl Setup {
             ))
             .hint("set tokenizer.path to the tokenizer that the model was trained with"));
         }
-        if !info.tasks.iter().any(|task| *task == config.training.task) {
+        if !info.tasks.contains(&config.training.task) {
             return Err(Error::config(format!(
                 "model {} cannot do {:?}, only {}",
                 config.model.name,

@@ -1,12 +1,13 @@
 //! Runs with a model in the process: what they write, how they fail, and that a kill at any moment does no harm.
 
+mod failures;
 mod fakes;
 mod kill;
+mod resume;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use codex_plugin_api::ErrorKind;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -121,6 +122,20 @@ fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
 
 fn checkpoints(run: &Path) -> Vec<String> {
     runs::read(run, &testing::app()).unwrap().checkpoints
+}
+
+/// Events and weights are those of a run that was left alone; only the configuration's hash may differ.
+fn same(expected: &Path, found: &Path) {
+    let without_hash = |run: &Path| {
+        let mut all = events(run);
+        all[0].as_object_mut().unwrap().shift_remove("config_hash");
+        all
+    };
+    assert_eq!(without_hash(expected), without_hash(found));
+    assert_eq!(
+        numbers(&expected.join("model/weights")),
+        numbers(&found.join("model/weights"))
+    );
 }
 
 #[test]
@@ -324,256 +339,6 @@ fn early_stopping_exports_the_best() {
 }
 
 #[test]
-fn an_infinite_loss_stops_with_step_batch_and_hint() {
-    for (fault, message) in [
-        ("nan", "the loss is NaN at step 5 (epoch "),
-        ("bad-norm", "the gradient norm is NaN at step 5 (epoch "),
-    ] {
-        let bench = Bench::new();
-        let error = bench
-            .start(&[&format!("model.fault={fault}"), "model.at=5"])
-            .unwrap_err();
-        assert!(error.message().starts_with(message), "{error}");
-        assert!(
-            error
-                .hint_text()
-                .unwrap()
-                .contains("training.learning_rate"),
-            "{error}"
-        );
-        assert!(
-            error.hint_text().unwrap().contains("step-00000004"),
-            "{:?}",
-            error.hint_text()
-        );
-        let events = events(&bench.run());
-        let last = events.last().unwrap();
-        assert_eq!(
-            (&last["status"], &last["steps"]),
-            (&json!("failed"), &json!(4))
-        );
-        assert_eq!(last["error"], error.message());
-        assert_eq!(
-            checkpoints(&bench.run()),
-            ["step-00000003", "step-00000004"]
-        );
-        assert!(!bench.run().join("model").exists());
-    }
-}
-
-#[test]
-fn the_first_step_names_parameters_without_a_gradient() {
-    let bench = Bench::new();
-    let error = bench.start(&["model.fault=no-gradient"]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Plugin);
-    assert_eq!(
-        error.message(),
-        "2 of 3 trainable parameters received no gradient at step 1: extra.a, extra.b"
-    );
-    let bench = Bench::new();
-    let error = bench.start(&["model.fault=bad-gradient"]).unwrap_err();
-    assert!(
-        error.message().starts_with(
-            "the gradients of 1 of 1 trainable parameters are not finite at step 1 (epoch 0"
-        ),
-        "{error}"
-    );
-    assert!(error.message().ends_with(": table"), "{error}");
-}
-
-#[test]
-fn an_interrupted_run_goes_on_as_if_nothing_had_happened() {
-    let whole = Bench::new();
-    whole.start(&["model.noise=0.1"]).unwrap();
-    for (fault, at, steps) in [
-        ("interrupt", 5, 5),
-        ("interrupt", 4, 4),
-        ("interrupted", 7, 6),
-        ("interrupted", 1, 0),
-        ("interrupt", 10, 10),
-    ] {
-        let bench = Bench::new();
-        let outcome = bench
-            .start(&[
-                "model.noise=0.1",
-                &format!("model.fault={fault}"),
-                &format!("model.at={at}"),
-            ])
-            .unwrap();
-        assert_eq!(
-            (outcome.status, outcome.steps, &outcome.model),
-            (Status::Interrupted, steps, &None),
-            "{fault} {at}"
-        );
-        assert_eq!(
-            events(&bench.run()).last().unwrap()["status"],
-            "interrupted"
-        );
-        let saved = bench
-            .run()
-            .join("checkpoints")
-            .join(checkpoint::name(steps));
-        assert_eq!(saved.is_dir(), steps > 0);
-        let again = bench.calm();
-        let outcome = again.resume().unwrap();
-        assert_eq!(outcome.status, Status::Finished, "{fault} {at}");
-        same(&whole.run(), &again.run());
-    }
-}
-
-/// Events and weights are those of a run that was left alone; only the configuration's hash may differ.
-fn same(expected: &Path, found: &Path) {
-    let without_hash = |run: &Path| {
-        let mut all = events(run);
-        all[0].as_object_mut().unwrap().shift_remove("config_hash");
-        all
-    };
-    assert_eq!(without_hash(expected), without_hash(found));
-    assert_eq!(
-        numbers(&expected.join("model/weights")),
-        numbers(&found.join("model/weights"))
-    );
-}
-
-#[test]
-fn a_bad_checkpoint_is_named_and_the_one_before_it_used() {
-    let damage: [(&str, fn(&Path)); 4] = [
-        ("is not what was written: sha-256 ", |path| {
-            let mut content = fs::read(path).unwrap();
-            content[100] ^= 1;
-            fs::write(path, content).unwrap();
-        }),
-        ("has 100 bytes where 16448 were written (sha-256 ", |path| {
-            let content = fs::read(path).unwrap();
-            fs::write(path, &content[..100]).unwrap();
-        }),
-        ("is missing", |path| fs::remove_file(path).unwrap()),
-        ("manifest.json is damaged", |path| {
-            fs::write(
-                path.with_file_name("manifest.json"),
-                "{\"format\": 1, \"fil",
-            )
-            .unwrap();
-        }),
-    ];
-    let whole = Bench::new();
-    whole.start(&["model.noise=0.1"]).unwrap();
-    for (message, damage) in damage {
-        let bench = Bench::new();
-        bench
-            .start(&["model.noise=0.1", "model.fault=error", "model.at=8"])
-            .unwrap_err();
-        assert_eq!(
-            checkpoints(&bench.run()),
-            ["step-00000004", "step-00000006"]
-        );
-        let file = |step: u64| {
-            bench
-                .run()
-                .join("checkpoints")
-                .join(checkpoint::name(step))
-                .join("model.bin")
-        };
-        let error = |step: u64| checkpoint::verify(file(step).parent().unwrap()).unwrap_err();
-        damage(&file(6));
-        assert!(error(6).message().contains(message), "{}", error(6));
-        assert_eq!(error(6).kind(), ErrorKind::Data);
-        // The fault strikes again, but only after the run went back to step 4 and forth again.
-        let again = bench.resume().unwrap_err();
-        assert_eq!(again.message(), "the machine is on fire");
-        assert_eq!(
-            checkpoints(&bench.run()),
-            ["step-00000004", "step-00000006"]
-        );
-        checkpoint::verify(file(6).parent().unwrap()).unwrap();
-        let (found, expected) = (events(&bench.run()), events(&whole.run()));
-        let length = found.len() - 1;
-        assert_eq!(found[1..length], expected[1..length]);
-
-        damage(&file(6));
-        damage(&file(4));
-        let error = bench.resume().unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Data);
-        assert!(
-            error.message().contains("no checkpoint of r is good")
-                && error.message().contains(message),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn what_changed_since_a_run_began_is_refused() {
-    let bench = Bench::new();
-    bench
-        .start(&["model.fault=error", "model.at=5"])
-        .unwrap_err();
-    let settings = [
-        "training.learning_rate=0.25".to_owned(),
-        "training.steps=20".to_owned(),
-    ];
-    let error = resume(&bench.run(), None, &settings, &bench.fakes, &bench.app).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Config);
-    assert!(
-        error
-            .message()
-            .ends_with("training.learning_rate was 0.5, now 0.25; training.steps was 10, now 20"),
-        "{error}"
-    );
-    let changed = Fakes {
-        suffix: " again".into(),
-        ..Fakes::default()
-    };
-    let error = resume(&bench.run(), None, &[], &changed, &bench.app).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Data);
-    assert!(
-        error
-            .message()
-            .starts_with("the training documents changed"),
-        "{error}"
-    );
-}
-
-#[test]
-fn names_and_folders_that_cannot_be_are_refused_before_any_work() {
-    let bench = Bench::new();
-    bench.start(&[]).unwrap();
-    let error = bench.start(&[]).unwrap_err();
-    assert!(
-        error.message().starts_with("there is already a run \"r\""),
-        "{error}"
-    );
-    assert!(error.hint_text().unwrap().contains("--resume r"), "{error}");
-
-    fs::write(bench.root.path().join("file"), "").unwrap();
-    let dir = format!("run.dir={}", bench.root.path().join("file/runs").display());
-    let error = bench.start(&[&dir]).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failed);
-    assert!(error.message().contains("file/runs"), "{error}");
-
-    let error = resume(
-        &bench.root.path().join("nothing"),
-        None,
-        &[],
-        &bench.fakes,
-        &bench.app,
-    )
-    .unwrap_err();
-    assert!(error.message().contains("is not a run folder"), "{error}");
-    let runs = bench.root.path().join("runs");
-    let error = find(&runs, Some("q"), &bench.app).unwrap_err();
-    assert!(
-        error.message().starts_with("there is no run \"q\""),
-        "{error}"
-    );
-    let error = find(&runs, None, &bench.app).unwrap_err();
-    assert!(
-        error.message().starts_with("there is no unfinished run"),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_run_without_a_name_gets_a_free_one() {
     let bench = Bench::new();
     let first = bench.start(&["run.name=null"]).unwrap();
@@ -583,128 +348,14 @@ fn a_run_without_a_name_gets_a_free_one() {
 }
 
 #[test]
-fn two_processes_do_not_train_in_one_folder() {
-    let bench = Bench::new();
-    bench
-        .start(&["model.fault=error", "model.at=5"])
-        .unwrap_err();
-    let _held = RunFolder::open(&bench.run()).unwrap();
-    let error = bench.resume().unwrap_err();
-    assert!(
-        error
-            .message()
-            .starts_with("another process is training in"),
-        "{error}"
-    );
-}
-
-#[cfg(unix)]
-#[test]
-fn a_folder_that_cannot_be_written_loses_nothing() {
-    use std::os::unix::fs::PermissionsExt;
-    let bench = Bench::new();
-    bench
-        .start(&["model.fault=error", "model.at=5"])
-        .unwrap_err();
-    let folder = bench.run().join("checkpoints");
-    let mode = |mode| fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
-    mode(0o555);
-    if fs::write(folder.join("probe"), "").is_ok() {
-        // Root writes where it likes, so nothing can be shown here.
-        mode(0o755);
-        return;
-    }
-    let error = bench.resume().unwrap_err();
-    mode(0o755);
-    assert_eq!(error.kind(), ErrorKind::Failed);
-    assert!(error.hint_text().unwrap().contains("writable"), "{error}");
-    assert_eq!(
-        checkpoints(&bench.run()),
-        ["step-00000003", "step-00000004"]
-    );
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_ends_the_run_with_the_file_named() {
-    let app = testing::app();
-    let error = Events::open(Path::new("/dev/full"), 0, Trackers::default())
-        .and_then(|mut events| events.add("step", json!({}), &app))
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Failed);
-    assert!(error.message().contains("/dev/full"), "{error}");
-}
-
-#[test]
-fn trackers_hear_every_event_and_a_bad_one_hurts_nobody() {
-    let bench = Bench::new();
-    bench.start(&["trackers=[bad, list]"]).unwrap();
-    let heard = bench.fakes.heard.lock().unwrap().clone();
-    let good: Vec<&String> = heard
-        .iter()
-        .filter(|line| !line.starts_with("bad"))
-        .collect();
-    let expected: Vec<String> = events(&bench.run())
-        .iter()
-        .map(|event| event["event"].as_str().unwrap().to_owned())
-        .collect();
-    assert_eq!(good[0], "start r false");
-    assert_eq!(
-        good[1..good.len() - 1]
-            .iter()
-            .map(|line| line.as_str())
-            .collect::<Vec<_>>(),
-        expected
-    );
-    assert_eq!(good[good.len() - 1], "finish");
-    assert_eq!(
-        heard
-            .iter()
-            .filter(|line| line.starts_with("bad"))
-            .collect::<Vec<_>>(),
-        ["bad start r false"]
-    );
-}
-
-#[test]
-fn mistakes_in_sections_name_their_origin_and_leave_nothing_behind() {
-    for (setting, message) in [
-        ("data.row=3", "unknown key data.row (command line)"),
-        (
-            "data.name=unknown",
-            "there is no dataset \"unknown\" (data.name, command line)",
-        ),
-        ("sanitizers=[x]", "`sanitizers` is set"),
-        (
-            "training.schedule_options.lr_end=3 training.schedule=polynomial",
-            "training.schedule_options.lr_end is 3",
-        ),
-        (
-            "training.early_stopping.patience=1 metrics=[other]",
-            "training.early_stopping is set, but no metric",
-        ),
-    ] {
-        let bench = Bench::new();
-        let settings: Vec<&str> = setting.split(' ').collect();
-        let error = bench.start(&settings).unwrap_err();
-        assert!(error.message().starts_with(message), "{setting}: {error}");
-        assert_eq!(error.kind(), ErrorKind::Config);
-        let left: Vec<_> = fs::read_dir(bench.root.path().join("runs"))
-            .into_iter()
-            .flatten()
-            .collect();
-        assert!(
-            left.is_empty() || setting.starts_with("training.early"),
-            "{left:?}"
-        );
-    }
-}
-
-#[test]
 fn without_held_out_documents_there_is_nothing_to_evaluate() {
     let bench = Bench::new();
     let outcome = bench
-        .start(&["data.validation_fraction=0", "training.steps=null", "training.epochs=1"])
+        .start(&[
+            "data.validation_fraction=0",
+            "training.steps=null",
+            "training.epochs=1",
+        ])
         .unwrap();
     assert!(outcome.scores.is_empty());
     assert!(of_kind(&events(&bench.run()), "evaluation").is_empty());

@@ -272,7 +272,7 @@ mod tests {
         };
         for _ in 0..20_000 {
             let mut bytes = good.clone();
-            for _ in 0..1 + random() % 6 {
+            for _ in 0..=random() % 6 {
                 // Most changes hit the header and the lengths, where the arithmetic is.
                 let span = if random() % 4 == 0 { bytes.len() } else { 36 };
                 bytes[random() as usize % span] = random() as u8;

@@ -1,7 +1,7 @@
 //! What every metric promises.
 
 use super::report::{Report, close, ensure, numbers, refused, texts};
-use crate::{ErrorKind, Ids, Metric, Needs, Result, Samples, Score, TextBuffer};
+use crate::{ErrorKind, Ids, Metric, Needs, Result, Samples, Score, TextBuffer, Texts};
 
 /// Samples with every part, cut into single ones where a check wants that.
 struct Made {
@@ -82,17 +82,17 @@ impl Made {
             texts: if texts {
                 whole.as_texts()
             } else {
-                Default::default()
+                Texts::default()
             },
             predictions: if predictions {
                 other.as_texts()
             } else {
-                Default::default()
+                Texts::default()
             },
             references: if predictions {
                 whole.as_texts()
             } else {
-                Default::default()
+                Texts::default()
             },
             labels: part(labels, &self.labels[from..to]),
             predicted_labels: part(labels, &self.predicted[from..to]),

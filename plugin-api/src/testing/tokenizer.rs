@@ -11,6 +11,7 @@ type Create<'a> = dyn FnMut(Option<&str>) -> Result<Box<dyn Tokenizer>> + 'a;
 const PLAIN: EncodeOptions = EncodeOptions {
     add_special_tokens: false,
     byte_offsets: false,
+    parse_special_tokens: false,
     max_length: 0,
 };
 

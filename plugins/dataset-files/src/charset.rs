@@ -164,9 +164,9 @@ impl Checker {
     /// Takes the next bytes; `last` says that none follow.
     pub fn feed(&mut self, bytes: &[u8], last: bool) {
         if self.decoder.is_some() {
-            self.feed_decoder(bytes, last)
+            self.feed_decoder(bytes, last);
         } else {
-            self.feed_utf8(bytes, last)
+            self.feed_utf8(bytes, last);
         }
     }
 

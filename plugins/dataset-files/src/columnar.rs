@@ -80,7 +80,7 @@ impl Columnar {
     }
 
     /// How many rows there are.
-    pub fn len(&self) -> u64 {
+    pub fn rows(&self) -> u64 {
         self.groups[self.groups.len() - 1]
     }
 

@@ -1,5 +1,6 @@
 //! The dataset `files`: all rows of all files behind one another, with the columns of all.
 
+use std::fmt::Write as _;
 use std::sync::OnceLock;
 
 use codex_plugin_api::{
@@ -118,15 +119,11 @@ impl FilesDataset {
         for (_, source) in &self.files {
             hash.update(source.digest()?);
         }
-        let hex: String = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        Ok(self
-            .fingerprint
-            .get_or_init(|| format!("files-{hex}"))
-            .clone())
+        let mut text = String::from("files-");
+        for byte in hash.finalize() {
+            let _ = write!(text, "{byte:02x}");
+        }
+        Ok(self.fingerprint.get_or_init(|| text).clone())
     }
 }
 
@@ -189,7 +186,7 @@ impl Source {
                 };
                 let mut index =
                     Index::build(handle, charset, host, &mut scanner, Some(&mut inspect))?;
-                if index.len() > 0 {
+                if index.count() > 0 {
                     index.drop_first();
                 }
                 let header = schema
@@ -230,8 +227,8 @@ impl Source {
 
     fn len(&self) -> u64 {
         match self {
-            Self::Text(index) | Self::Json { index, .. } | Self::Csv { index, .. } => index.len(),
-            Self::Parquet(file) => file.len(),
+            Self::Text(index) | Self::Json { index, .. } | Self::Csv { index, .. } => index.count(),
+            Self::Parquet(file) => file.rows(),
         }
     }
 

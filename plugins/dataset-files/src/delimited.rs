@@ -244,7 +244,7 @@ impl Scanner for RecordScanner {
             }
             self.state = match (self.state, byte) {
                 (State::Quoted, _) => State::Quote,
-                (State::FieldStart, b'"') | (State::Quote, b'"') => State::Quoted,
+                (State::FieldStart | State::Quote, b'"') => State::Quoted,
                 _ if ends => State::RecordStart,
                 _ if byte == self.delimiter => State::FieldStart,
                 _ => State::Bare,

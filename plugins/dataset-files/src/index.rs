@@ -28,6 +28,9 @@ pub trait Scanner {
     ) -> Result<u64, Broken>;
 }
 
+/// Looks at whole rows while they pass.
+pub type Inspect<'a> = &'a mut dyn FnMut(Rows<'_>) -> Result<()>;
+
 /// Why a file has no rows from some place on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Broken {
@@ -99,7 +102,7 @@ impl Index {
         charset: Charset,
         host: &HostRef,
         scanner: &mut dyn Scanner,
-        mut inspect: Option<&mut dyn FnMut(Rows<'_>) -> Result<()>>,
+        mut inspect: Option<Inspect<'_>>,
     ) -> Result<Self> {
         let size = handle.size();
         let mut hash = Sha256::new();
@@ -143,9 +146,9 @@ impl Index {
             seen = base + view.len() as u64;
             // The last row is whole only at the end of the file.
             let whole = if last {
-                index.len()
+                index.count()
             } else {
-                index.len().saturating_sub(1)
+                index.count().saturating_sub(1)
             };
             if let Some(inspect) = &mut inspect
                 && whole > inspected
@@ -193,7 +196,7 @@ impl Index {
     }
 
     /// How many rows there are.
-    pub fn len(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.starts.len() as u64
     }
 

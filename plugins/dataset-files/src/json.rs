@@ -209,7 +209,7 @@ impl<'t> Visitor<'t> for Fill<'_> {
 
     fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
         // A row is whole when every column has one value more than before; of a repeated key the first counts.
-        let rows = self.columns.first().map_or(0, Builder::len) + 1;
+        let rows = self.columns.first().map_or(0, Builder::rows) + 1;
         let mut guess = 0;
         while let Some(key) = map.next_key_seed(Key)? {
             let place = match self.names.get(guess) {
@@ -217,7 +217,7 @@ impl<'t> Visitor<'t> for Fill<'_> {
                 _ => self.names.iter().position(|name| *name == key),
             };
             match place {
-                Some(place) if self.columns[place].len() < rows => {
+                Some(place) if self.columns[place].rows() < rows => {
                     map.next_value_seed(Push(&mut self.columns[place]))?;
                     guess = place + 1;
                 }
@@ -226,7 +226,11 @@ impl<'t> Visitor<'t> for Fill<'_> {
                 }
             }
         }
-        for column in self.columns.iter_mut().filter(|column| column.len() < rows) {
+        for column in self
+            .columns
+            .iter_mut()
+            .filter(|column| column.rows() < rows)
+        {
             column.push(&Cell::Null);
         }
         Ok(())
@@ -310,6 +314,8 @@ impl<'t> Visitor<'t> for Push<'_> {
 #[derive(Debug, Default)]
 pub struct ObjectScanner {
     depth: u32,
+    /// One bit a level, 1 for an object, the innermost lowest.
+    levels: u128,
     in_string: bool,
     escaped: bool,
     array: bool,
@@ -336,12 +342,12 @@ impl ObjectScanner {
             }
             b'{' => {
                 starts.push(at);
-                self.depth = 1;
+                (self.depth, self.levels) = (1, 1);
                 (self.after_object, self.after_comma) = (false, false);
             }
             b'[' if !self.array && starts.is_empty() => self.array = true,
             b',' if self.array && self.after_object => {
-                (self.after_object, self.after_comma) = (false, true)
+                (self.after_object, self.after_comma) = (false, true);
             }
             b']' if self.array && !self.after_comma => self.closed = true,
             _ => return wrong("expected a JSON object"),
@@ -377,11 +383,28 @@ impl Scanner for ObjectScanner {
             } else if self.depth == 0 {
                 self.between(byte, base + place as u64, starts)?;
             } else {
+                let at = base + place as u64;
+                let wrong = |what: &str| {
+                    Err(Broken {
+                        at,
+                        what: what.to_owned(),
+                    })
+                };
                 match byte {
                     b'"' => self.in_string = true,
-                    b'{' | b'[' => self.depth += 1,
+                    // The parser's own limit, which would say the same of the row.
+                    b'{' | b'[' if self.depth == 127 => {
+                        return wrong("nested deeper than 127 levels");
+                    }
+                    b'{' | b'[' => {
+                        self.depth += 1;
+                        self.levels = self.levels << 1 | u128::from(byte == b'{');
+                    }
+                    b'}' if self.levels & 1 == 0 => return wrong("expected `]` before `}`"),
+                    b']' if self.levels & 1 == 1 => return wrong("expected `}` before `]`"),
                     b'}' | b']' => {
                         self.depth -= 1;
+                        self.levels >>= 1;
                         self.after_object = self.depth == 0;
                     }
                     _ => {}

@@ -122,7 +122,7 @@ impl Builder {
     }
 
     /// How many values there are.
-    pub fn len(&self) -> usize {
+    pub fn rows(&self) -> usize {
         self.valid.len()
     }
 
@@ -137,7 +137,7 @@ impl Builder {
         match (&mut self.values, cell) {
             (Values::Text(texts), Cell::Text(text)) => texts.push(text),
             (Values::Text(texts), Cell::Bool(value)) => {
-                texts.push(if *value { "true" } else { "false" })
+                texts.push(if *value { "true" } else { "false" });
             }
             (Values::Text(texts), Cell::I64(value)) => texts.push(&value.to_string()),
             (Values::Text(texts), Cell::F64(value)) => texts.push(&value.to_string()),

@@ -2,8 +2,6 @@
 
 /// What must be refused, and how.
 mod failures;
-/// Sizes, speed, and memory.
-mod large;
 /// JSON, CSV and Parquet.
 mod tables;
 /// Plain text: pieces, line ends, encodings.
@@ -244,4 +242,24 @@ fn the_fingerprint_is_of_content_and_options_and_not_of_names() {
     assert_ne!(a, fingerprint("c.txt", json!({})));
     assert_ne!(a, fingerprint("a.txt", json!({ "document": "line" })));
     assert_eq!(a.len(), "files-".len() + 64);
+}
+
+#[test]
+fn conforms() {
+    let folder = Folder::new([
+        ("a.txt", "one\n\ntwo\n\nthree\n".to_owned()),
+        (
+            "a.jsonl",
+            "{\"text\": \"x\", \"n\": 1}\n{\"text\": null}\n".repeat(50),
+        ),
+        (
+            "a.csv",
+            format!("text,n,ok\n{}", "x,1.5,true\n,,\n".repeat(50)),
+        ),
+    ]);
+    for name in ["a.txt", "a.jsonl", "a.csv"] {
+        codex_plugin_api::testing::check_dataset::<FilesDataset>(
+            json!({ "path": folder.path(name) }),
+        );
+    }
 }

@@ -258,4 +258,10 @@ mod tests {
         });
         assert_eq!(dataset.read(u64::MAX - 2, 10).unwrap().rows(), 2);
     }
+
+    #[test]
+    fn conforms() {
+        let config = codex_plugin_api::serde_json::json!({ "documents": 300 });
+        codex_plugin_api::testing::check_dataset::<GrammarDataset>(config);
+    }
 }

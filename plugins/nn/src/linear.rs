@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::error::same_size;
-use crate::matmul::{Matrix, parallel_multiply};
+use crate::matmul::{Matrix, parallel_accumulate, parallel_multiply};
 use crate::storage::{Read, write};
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
@@ -60,7 +60,6 @@ pub fn forward(
         &mut out,
         Matrix::new(&x, tokens, inner),
         orientation.in_out(&weight, inner, outer),
-        false,
         bias,
     );
     tensor_of(out, (tokens, outer))
@@ -82,7 +81,6 @@ pub fn backward_input(
         &mut dx,
         Matrix::new(&dy, tokens, outer),
         orientation.in_out(&weight, inner, outer).transposed(),
-        false,
         None,
     );
     tensor_of(dx, (tokens, inner))
@@ -113,7 +111,7 @@ pub fn backward_weight(
             Orientation::InOut => (inputs.transposed(), outputs),
         };
         write(gradient, |gradient| {
-            parallel_multiply(gradient, a, b, true, None);
+            parallel_accumulate(workspace, gradient, a, b);
         })?;
     }
     if let Some(bias_gradient) = bias_gradient {

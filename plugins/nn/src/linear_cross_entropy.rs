@@ -7,7 +7,7 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::error::same_size;
-use crate::matmul::{Matrix, parallel_multiply};
+use crate::matmul::{Matrix, parallel_accumulate, parallel_multiply};
 use crate::storage::{Read, write};
 use crate::vectorized::{exp_shifted, maximum, scale, sum_exp_shifted, vectorized};
 use crate::workspace::tensor_of;
@@ -117,7 +117,7 @@ pub fn forward_backward(
         gather(inputs, &hidden, rows, width);
         let inputs = Matrix::new(inputs, count, width);
         let weight = Matrix::new(&weight, vocabulary, width);
-        parallel_multiply(logits, inputs, weight.transposed(), false, None);
+        parallel_multiply(logits, inputs, weight.transposed(), None);
         let losses: Vec<f64> = logits
             .par_chunks_mut(vocabulary)
             .zip(rows)
@@ -134,10 +134,10 @@ pub fn forward_backward(
             .collect();
         sum += losses.iter().sum::<f64>();
         let slopes = Matrix::new(logits, count, vocabulary);
-        parallel_multiply(gradients, slopes, weight, false, None);
+        parallel_multiply(gradients, slopes, weight, None);
         if let Some(gradient) = weight_gradient {
             write(gradient, |gradient| {
-                parallel_multiply(gradient, slopes.transposed(), inputs, true, None);
+                parallel_accumulate(workspace, gradient, slopes.transposed(), inputs);
             })?;
         }
         for (gradient, &row) in gradients.chunks_exact(width).zip(rows) {
@@ -178,7 +178,7 @@ pub fn scores(
         gather(inputs, &hidden, rows, width);
         let inputs = Matrix::new(inputs, rows.len(), width);
         let weight = Matrix::new(&weight, vocabulary, width);
-        parallel_multiply(logits, inputs, weight.transposed(), false, None);
+        parallel_multiply(logits, inputs, weight.transposed(), None);
         scores.par_extend(logits.par_chunks(vocabulary).zip(rows).with_min_len(8).map(
             |(logits, &row)| {
                 let logit = logits[targets[row as usize] as usize];

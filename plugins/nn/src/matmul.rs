@@ -5,11 +5,18 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use crate::Workspace;
 use crate::scatter::Scatter;
 use crate::vectorized::add;
 
 /// Work of one piece in multiply-adds that pays for sharing it out.
 const PIECE: usize = 1 << 22;
+/// Rows and columns of a piece whose operands are both packed: large, since packing costs by their sum.
+const SIDE: usize = 256;
+/// Inner size of a part where the inner size is cut.
+const DEPTH: usize = 512;
+/// Elements that one thread adds up at a time.
+const SUM: usize = 1 << 13;
 
 /// A matrix inside a slice: element (row, column) is `data[row * row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
@@ -170,45 +177,196 @@ pub(crate) fn parallel_multiply(
     result: &mut [f32],
     a: Matrix<'_>,
     b: Matrix<'_>,
-    accumulate: bool,
     bias: Option<&[f32]>,
+) {
+    let (rows, columns) = (a.rows, b.columns);
+    if rows == 0 || columns == 0 {
+        return;
+    }
+    assert!(
+        bias.is_none_or(|bias| bias.len() == columns),
+        "size of a bias"
+    );
+    let size = piece(rows, columns, a.columns);
+    let shared = Pieces::new(result, rows, columns, size);
+    shared.for_each(
+        shared.count() > 1 && rows * columns * a.columns >= PIECE / 8,
+        |piece| {
+            let (a, b) = piece.operands(a, b);
+            // SAFETY: `for_each` runs each piece once.
+            unsafe { piece.multiply(&shared, a, b, false) };
+            if let Some(bias) = bias {
+                for row in 0..piece.height {
+                    // SAFETY: as above; the slice is one row of this piece.
+                    let row = unsafe { shared.row(piece, row) };
+                    add(row, &bias[piece.left..piece.left + piece.width]);
+                }
+            }
+        },
+    );
+}
+
+/// `result += a · b` for a long inner size and a small result, as gradients of weights are: where the result alone has
+/// too few pieces of a good size, the inner size is cut as well, and the parts are added in order.
+pub(crate) fn parallel_accumulate(
+    workspace: &Workspace,
+    result: &mut [f32],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
 ) {
     let (rows, columns, inner) = (a.rows, b.columns, a.columns);
     if rows == 0 || columns == 0 {
         return;
     }
-    assert_eq!(result.len(), rows * columns, "size of a product");
-    assert!(
-        bias.is_none_or(|bias| bias.len() == columns),
-        "size of a bias"
-    );
-    let (height, width) = piece(rows, columns, inner);
-    let across = columns.div_ceil(width);
-    let shared = Scatter::new(result);
-    let one_piece = |index: usize| {
-        let (top, left) = (index / across * height, index % across * width);
-        let (height, width) = (height.min(rows - top), width.min(columns - left));
-        let start = top * columns + left;
-        let (a, b) = (a.rows(top, height), b.columns(left, width));
-        // SAFETY: the pieces cut the result into disjoint rectangles, and the assertion above says that its rows
-        // fill the buffer, so this rectangle lies inside it and is this piece's own.
-        unsafe { multiply_to(shared.pointer(start), columns, a, b, 1.0, accumulate) };
-        if let Some(bias) = bias {
-            for row in 0..height {
-                // SAFETY: as above; the slice is one row of this piece's rectangle.
-                let row = unsafe { shared.slice(start + row * columns, width) };
-                add(row, &bias[left..left + width]);
+    let size = (rows.min(SIDE), columns.min(SIDE));
+    let shared = Pieces::new(result, rows, columns, size);
+    if shared.count() >= 8 || inner < 2 * DEPTH {
+        shared.for_each(
+            shared.count() > 1 && rows * columns * inner >= PIECE / 8,
+            |piece| {
+                let (a, b) = piece.operands(a, b);
+                // SAFETY: `for_each` runs each piece once.
+                unsafe { piece.multiply(&shared, a, b, true) };
+            },
+        );
+        return;
+    }
+    let parts = inner.div_ceil(DEPTH);
+    let mut partial = workspace.take(parts * rows * columns);
+    // The parts below one another are one tall result.
+    let tall = Pieces::new(&mut partial, parts * rows, columns, size);
+    let pieces: Vec<(usize, Piece)> = (0..parts)
+        .flat_map(|part| shared.all().map(move |piece| (part, piece)))
+        .collect();
+    pieces
+        .into_par_iter()
+        .with_max_len(1)
+        .for_each(|(part, piece)| {
+            let start = part * DEPTH;
+            let count = DEPTH.min(inner - start);
+            let (a, b) = piece.operands(a.columns(start, count), b.rows(start, count));
+            let below = Piece {
+                top: piece.top + part * rows,
+                ..piece
+            };
+            // SAFETY: each part has rows of its own, and within them each piece comes once.
+            unsafe { below.multiply(&tall, a, b, false) };
+        });
+    result
+        .par_chunks_mut(SUM)
+        .enumerate()
+        .for_each(|(chunk, result)| {
+            for part in partial.chunks_exact(rows * columns) {
+                add(result, &part[chunk * SUM..][..result.len()]);
             }
+        });
+    workspace.give(partial);
+}
+
+/// A rectangle of a result.
+#[derive(Clone, Copy)]
+struct Piece {
+    top: usize,
+    left: usize,
+    height: usize,
+    width: usize,
+}
+
+impl Piece {
+    /// The rows of `a` and the columns of `b` that it is the product of.
+    fn operands<'a>(self, a: Matrix<'a>, b: Matrix<'a>) -> (Matrix<'a>, Matrix<'a>) {
+        (
+            a.rows(self.top, self.height),
+            b.columns(self.left, self.width),
+        )
+    }
+
+    /// Writes the product to its place in `result`.
+    ///
+    /// # Safety
+    /// No other thread may read or write this piece meanwhile.
+    unsafe fn multiply(self, result: &Pieces<'_>, a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
+        assert!(
+            a.rows == self.height && b.columns == self.width,
+            "operands of a piece"
+        );
+        assert!(
+            self.top + self.height <= result.rows && self.left + self.width <= result.columns,
+            "a piece outside its result"
+        );
+        let start = result.buffer.pointer(self.top * result.columns + self.left);
+        // SAFETY: the piece was just checked to lie inside the result, whose rows fill the buffer that it borrows
+        // mutably; the caller promises that nothing else reaches it.
+        unsafe { multiply_to(start, result.columns, a, b, 1.0, accumulate) };
+    }
+}
+
+/// A row-major result cut into rectangles.
+struct Pieces<'a> {
+    buffer: Scatter<'a>,
+    rows: usize,
+    columns: usize,
+    height: usize,
+    width: usize,
+}
+
+impl<'a> Pieces<'a> {
+    fn new(
+        result: &'a mut [f32],
+        rows: usize,
+        columns: usize,
+        (height, width): (usize, usize),
+    ) -> Self {
+        assert_eq!(result.len(), rows * columns, "size of a product");
+        Self {
+            buffer: Scatter::new(result),
+            rows,
+            columns,
+            height,
+            width,
         }
-    };
-    let pieces = rows.div_ceil(height) * across;
-    if pieces == 1 || rows * columns * inner < PIECE / 8 {
-        (0..pieces).for_each(one_piece);
-    } else {
-        (0..pieces)
-            .into_par_iter()
-            .with_max_len(1)
-            .for_each(one_piece);
+    }
+
+    fn count(&self) -> usize {
+        self.rows.div_ceil(self.height) * self.columns.div_ceil(self.width)
+    }
+
+    fn all(&self) -> impl Iterator<Item = Piece> + use<> {
+        let (rows, columns, height, width) = (self.rows, self.columns, self.height, self.width);
+        let across = columns.div_ceil(width);
+        (0..self.count()).map(move |index| {
+            let (top, left) = (index / across * height, index % across * width);
+            Piece {
+                top,
+                left,
+                height: height.min(rows - top),
+                width: width.min(columns - left),
+            }
+        })
+    }
+
+    /// Runs `work` once for each piece, over the pool if `shared`.
+    fn for_each(&self, shared: bool, work: impl Fn(Piece) + Sync + Send) {
+        if shared {
+            let pieces: Vec<Piece> = self.all().collect();
+            pieces.into_par_iter().with_max_len(1).for_each(work);
+        } else {
+            self.all().for_each(work);
+        }
+    }
+
+    /// One row of a piece.
+    ///
+    /// # Safety
+    /// Nothing else may reach the row while the slice lives.
+    #[allow(
+        clippy::mut_from_ref,
+        reason = "the caller promises that slices do not overlap"
+    )]
+    unsafe fn row(&self, piece: Piece, row: usize) -> &mut [f32] {
+        let start = (piece.top + row) * self.columns + piece.left;
+        // SAFETY: the caller's promise is the one that `slice` asks for.
+        unsafe { self.buffer.slice(start, piece.width) }
     }
 }
 
@@ -218,7 +376,14 @@ mod tests {
 
     #[test]
     fn products_equal_the_definition_for_every_orientation() {
-        for (rows, inner, columns) in [(1, 300, 2000), (3, 5, 7), (70, 33, 65), (300, 128, 300)] {
+        for (rows, inner, columns) in [
+            (1, 300, 2000),
+            (3, 5, 7),
+            (70, 33, 65),
+            (300, 128, 300),
+            (100, 1100, 300),
+            (600, 1100, 700),
+        ] {
             let number = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0;
             let a: Vec<f32> = (0..rows * inner).map(number).collect();
             let b: Vec<f32> = (0..inner * columns).map(|i| number(i + 3)).collect();
@@ -228,12 +393,13 @@ mod tests {
                     transposed[j * inner + i] = b[i * columns + j];
                 }
             }
-            let mut plain = vec![1.0; rows * columns];
+            let mut plain = vec![5.0; rows * columns];
             let mut other = vec![1.0; rows * columns];
             let a = Matrix::new(&a, rows, inner);
-            parallel_multiply(&mut plain, a, Matrix::new(&b, inner, columns), true, None);
+            let ones = vec![1.0; columns];
+            parallel_multiply(&mut plain, a, Matrix::new(&b, inner, columns), Some(&ones));
             let from_transposed = Matrix::new(&transposed, columns, inner).transposed();
-            parallel_multiply(&mut other, a, from_transposed, true, None);
+            parallel_accumulate(&Workspace::new(), &mut other, a, from_transposed);
             for i in 0..rows {
                 for j in 0..columns {
                     let exact: f64 = 1.0

@@ -42,11 +42,16 @@ fn main() -> std::result::Result<(), Box<dyn std::error::Error>> {
         let target = std::path::Path::new(folder).join(algorithm);
         std::fs::create_dir_all(&target)?;
         tokenizer.save(target.to_str().ok_or("the folder's name is not UTF-8")?)?;
-        let plain = tokenizer.encode(texts.as_texts(), EncodeOptions::default())?;
+        // As Transformers reads text: special tokens that are written there count.
+        let parsing = EncodeOptions {
+            parse_special_tokens: true,
+            ..EncodeOptions::default()
+        };
+        let plain = tokenizer.encode(texts.as_texts(), parsing)?;
         let options = EncodeOptions {
             add_special_tokens: true,
             max_length: 32,
-            ..EncodeOptions::default()
+            ..parsing
         };
         let cut = tokenizer.encode(texts.as_texts(), options)?;
         let decoded = tokenizer.decode(plain.sequences()?, false)?;

@@ -19,6 +19,8 @@ const PIECE_BYTES: usize = 64 << 10;
 
 pub(crate) struct Trained {
     tokenizer: Tokenizer,
+    /// The same, but special tokens that are written in a text are text.
+    literal: Tokenizer,
     roles: Roles,
     /// `tokenizer_config.json` as it was found, or empty.
     settings: Map<String, Value>,
@@ -71,6 +73,8 @@ impl Trained {
             hex
         });
         let size = tokens.size() as u32;
+        let mut literal = tokenizer.clone();
+        literal.set_encode_special_tokens(true);
         Ok(Self {
             divisible: lossless && is_divisible(&tokenizer),
             longest_token: tokens.longest().max(1),
@@ -81,6 +85,7 @@ impl Trained {
                 fingerprint,
             },
             tokenizer,
+            literal,
             roles,
             settings,
             tokens,
@@ -164,10 +169,14 @@ impl Trained {
             text = &text[..end];
         }
         let exact = self.vocabulary.lossless;
+        let tokenizer = match options.parse_special_tokens {
+            true => &self.tokenizer,
+            false => &self.literal,
+        };
         let encoding = if options.byte_offsets && !exact {
-            self.tokenizer.encode(text, options.add_special_tokens)
+            tokenizer.encode(text, options.add_special_tokens)
         } else {
-            self.tokenizer.encode_fast(text, options.add_special_tokens)
+            tokenizer.encode_fast(text, options.add_special_tokens)
         }
         .map_err(|error| {
             Error::data(format!(

@@ -103,39 +103,28 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
 }
 
 fn show(report: &Report, app: &App) -> Result<()> {
-    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
-    let mut facts = vec![
-        ("dataset", report.dataset.clone()),
-        (
-            "documents",
-            report
-                .documents
-                .map_or_else(|| "unknown".to_owned(), |rows| rows.to_string()),
-        ),
-        ("text column", text(&report.text_column)),
-        ("fingerprint", report.fingerprint.clone()),
-    ];
+    let fact = |name: &str, value: &str| app.output.line(format!("{name:<14} {value}"));
+    let rows = report.documents.map(|rows| rows.to_string());
+    fact("dataset", &report.dataset)?;
+    fact("documents", rows.as_deref().unwrap_or("unknown"))?;
+    fact(
+        "text column",
+        report.text_column.as_deref().unwrap_or("none"),
+    )?;
+    fact("fingerprint", &report.fingerprint)?;
     if let Some(sample) = &report.sample {
-        facts.push((
-            "lengths",
-            format!(
-                "{:.0} bytes on average, {} at most, {} empty (of the first {})",
-                sample.mean_bytes, sample.longest_bytes, sample.empty, sample.documents
-            ),
-        ));
+        let lengths = format!(
+            "{:.0} bytes on average, {} at most, {} empty (of the first {})",
+            sample.mean_bytes, sample.longest_bytes, sample.empty, sample.documents
+        );
+        fact("lengths", &lengths)?;
         if let Some(floor) = sample.bits_per_byte_floor {
-            facts.push((
+            fact(
                 "entropy floor",
-                format!("{floor:.4} bits per byte (of the same)"),
-            ));
+                &format!("{floor:.4} bits per byte (of the same)"),
+            )?;
         }
     }
-    app.output.table(
-        ["", ""],
-        facts
-            .into_iter()
-            .map(|(name, value)| [name.to_owned(), value]),
-    )?;
     app.output.line("")?;
     let word = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
     let columns = report

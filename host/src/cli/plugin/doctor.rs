@@ -35,9 +35,9 @@ pub(super) fn run(app: &App) -> Result<Exit> {
     }
     bar.finish_and_clear();
     if app.output.verbosity() == 0 {
-        refused
-            .iter_mut()
-            .for_each(|refusal| refusal.causes.clear());
+        for refusal in &mut refused {
+            refusal.causes.clear();
+        }
     }
     if app.output.is_json() {
         app.output.value(&refused)?;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::exit::Exit;
+use crate::output::plain;
 use crate::plugins::nearest::nearest;
 use crate::plugins::{Plugin, Registry};
 
@@ -45,10 +46,10 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         app.output.value(&value)?;
         return Ok(Exit::Done);
     }
-    app.output.write(&text(plugin, &sha256))?;
+    app.output.line(text(plugin, &sha256))?;
     for (entry, schema) in schemas {
         app.output
-            .write(&keys(&format!("{} {}", entry.kind, entry.name), schema))?;
+            .line(keys(&format!("{} {}", entry.kind, entry.name), schema))?;
     }
     Ok(Exit::Done)
 }
@@ -77,10 +78,10 @@ fn find<'a>(registry: &'a Registry, id: &str) -> Result<&'a Plugin> {
 
 fn text(plugin: &Plugin, sha256: &str) -> String {
     let about = &plugin.manifest.plugin;
-    let mut text = format!("{}: {}\n", plugin.title(), about.description);
+    let mut lines = vec![format!("{}: {}", plugin.title(), about.description)];
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {
-            text.push_str(&format!("  {name:9} {value}\n"));
+            lines.push(format!("  {name:9} {value}"));
         }
     };
     row("path", plugin.library.display().to_string());
@@ -95,16 +96,18 @@ fn text(plugin: &Plugin, sha256: &str) -> String {
     row("authors", about.authors.join(", "));
     row("licence", about.license.clone().unwrap_or_default());
     row("homepage", about.homepage.clone().unwrap_or_default());
-    text.push_str("offers\n");
-    for entry in &plugin.manifest.components {
-        text.push_str(format!("  {} {}  {}", entry.kind, entry.name, entry.description).trim_end());
-        text.push('\n');
-    }
-    text.push_str("may\n");
-    for line in authority(plugin) {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text
+    lines.push("offers".to_owned());
+    lines.extend(plugin.manifest.components.iter().map(|entry| {
+        let line = format!("  {} {}  {}", entry.kind, entry.name, entry.description);
+        line.trim_end().to_owned()
+    }));
+    lines.push("may".to_owned());
+    lines.extend(
+        authority(plugin)
+            .into_iter()
+            .map(|line| format!("  {line}")),
+    );
+    plain(&lines.join("\n"))
 }
 
 /// What the plugin can touch, one line each: what a user should read before installing it.
@@ -126,9 +129,9 @@ fn keys(component: &str, schema: &Value) -> String {
         .and_then(Value::as_object)
         .filter(|all| !all.is_empty())
     else {
-        return format!("{component} has no configuration\n");
+        return format!("{component} has no configuration");
     };
-    let mut text = format!("configuration of {component}\n");
+    let mut lines = vec![format!("configuration of {component}")];
     for (key, property) in properties {
         let default = property
             .get("default")
@@ -138,10 +141,9 @@ fn keys(component: &str, schema: &Value) -> String {
             .get("description")
             .and_then(Value::as_str)
             .unwrap_or_default();
-        text.push_str(&format!("  {key}{default}\n"));
-        for line in help.lines().filter(|line| !line.trim().is_empty()) {
-            text.push_str(&format!("      {}\n", line.trim()));
-        }
+        lines.push(format!("  {key}{default}"));
+        let help = help.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.extend(help.map(|line| format!("      {line}")));
     }
-    text
+    plain(&lines.join("\n"))
 }

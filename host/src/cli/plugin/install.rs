@@ -8,6 +8,7 @@ use serde_json::json;
 use super::info::authority;
 use crate::app::App;
 use crate::exit::Exit;
+use crate::output::plain;
 use crate::plugins::install::{Installed, Request, install};
 use crate::plugins::search::plugins_of;
 
@@ -58,7 +59,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             "path": plugin.path, "replaced": installed.replaced, "permissions": plugin.manifest.permissions,
         }))?;
     } else {
-        app.output.write(&text(&installed))?;
+        app.output.line(text(&installed))?;
     }
     Ok(Exit::Done)
 }
@@ -70,20 +71,22 @@ fn text(installed: &Installed) -> String {
         Some(version) => format!(" in place of {version}"),
         None => String::new(),
     };
-    let mut text = format!(
-        "installed {}{replaced} in {}\n",
+    let mut lines = vec![format!(
+        "installed {}{replaced} in {}",
         plugin.title(),
         plugin.path.display()
-    );
+    )];
     for entry in &plugin.manifest.components {
         let call = match entry.kind {
             Kind::Command => format!("  (codex-ml {})", entry.name),
             _ => String::new(),
         };
-        text.push_str(&format!("  {} {}{call}\n", entry.kind, entry.name));
+        lines.push(format!("  {} {}{call}", entry.kind, entry.name));
     }
-    for line in authority(plugin) {
-        text.push_str(&format!("  {line}\n"));
-    }
-    text
+    lines.extend(
+        authority(plugin)
+            .into_iter()
+            .map(|line| format!("  {line}")),
+    );
+    plain(&lines.join("\n"))
 }

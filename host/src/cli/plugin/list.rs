@@ -55,10 +55,13 @@ pub(super) fn run(app: &App) -> Result<Exit> {
         .shadowed()
         .iter()
         .map(|plugin| Row::new(Some(&plugin.manifest), &plugin.path, "shadowed"));
-    let refused = registry
-        .refused()
-        .iter()
-        .map(|stopped| Row::new(stopped.manifest.as_ref(), &stopped.refusal.path, "refused"));
+    let refused = registry.refused().iter().map(|stopped| {
+        Row::new(
+            stopped.manifest.as_deref(),
+            &stopped.refusal.path,
+            "refused",
+        )
+    });
     let mut rows: Vec<Row<'_>> = ready.chain(shadowed).chain(refused).collect();
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     if app.output.is_json() {

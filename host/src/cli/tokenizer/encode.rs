@@ -45,6 +45,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     };
     let options = EncodeOptions {
         add_special_tokens: args.special_tokens,
+        parse_special_tokens: args.special_tokens,
         byte_offsets: app.output.is_json(),
         max_length: 0,
     };

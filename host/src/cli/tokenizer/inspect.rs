@@ -61,20 +61,15 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         }))?;
         return Ok(Exit::Done);
     }
-    let mut rows = vec![
-        ["plugin".to_owned(), folder.tokenizer_name().to_owned()],
-        ["vocabulary".to_owned(), format!("{size} tokens")],
-        [
-            "lossless".to_owned(),
-            if vocabulary.lossless { "yes" } else { "no" }.to_owned(),
-        ],
-        ["fingerprint".to_owned(), vocabulary.fingerprint],
-    ];
+    let fact = |name: &str, value: &str| app.output.line(format!("{name:<12} {value}"));
+    fact("plugin", folder.tokenizer_name())?;
+    fact("vocabulary", &format!("{size} tokens"))?;
+    fact("lossless", if vocabulary.lossless { "yes" } else { "no" })?;
+    fact("fingerprint", &vocabulary.fingerprint)?;
     for (role, token) in &special {
         let text = token["token"].as_str().unwrap_or_default();
-        rows.push([role.clone(), format!("{} {text}", token["id"])]);
+        fact(role, &format!("{} {text}", token["id"]))?;
     }
-    app.output.table(["", ""], rows)?;
     app.output.line("")?;
     let rows = tokens.into_iter().map(|entry| {
         [

@@ -194,7 +194,7 @@ fn hostile_files_never_panic() {
     };
     for _ in 0..2_000 {
         let mut bytes = good.clone();
-        for _ in 0..1 + random() % 4 {
+        for _ in 0..=random() % 4 {
             let header = random() % 2 == 0;
             let at = if header {
                 random() as usize % 64

@@ -1,6 +1,6 @@
 //! The system's dynamic loader: from a file to the address of one symbol, with errors that a user can act on.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use codex_plugin_api::abi::v1::Bootstrap;
 use libloading::Library;
@@ -99,7 +99,7 @@ fn missing_library(error: &str, plugin: &Path) -> Option<String> {
         return None;
     };
     let name = name.trim();
-    (!name.is_empty() && PathBuf::from(name) != plugin).then(|| name.to_owned())
+    (!name.is_empty() && Path::new(name) != plugin).then(|| name.to_owned())
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn registry() -> (Arc<Registry>, Arc<Mutex<Vec<String>>>) {
                 "built for API 2",
                 "rebuild it",
             ),
-            manifest: Some(old.manifest),
+            manifest: Some(Box::new(old.manifest)),
         }],
         ..Catalog::default()
     };

@@ -24,10 +24,14 @@ pub(super) fn unknown_key<'a>(
 
 /// The error for what a schema found wrong. Several findings are told one at a time, the first in the document first.
 pub(super) fn of(errors: &[ValidationError<'_>], path: &str) -> Error {
-    errors.first().map_or_else(
+    let error = errors.first().map_or_else(
         || Error::config(format!("{path} does not fit its schema")),
         |error| one(error, path),
-    )
+    );
+    if error.hint_text().is_some() {
+        return error;
+    }
+    error.hint("codex-ml config schema shows what every key may be")
 }
 
 fn one(error: &ValidationError<'_>, path: &str) -> Error {

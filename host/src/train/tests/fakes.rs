@@ -63,6 +63,7 @@ impl Components for Fakes {
             at: config["at"].as_u64().unwrap_or(u64::MAX),
             interrupt: self.interrupt.clone(),
             seed: 0,
+            steps: 0,
         }))
     }
     fn metric(&self, name: &str, _config: &Value) -> Result<Box<dyn Metric>> {
@@ -104,6 +105,8 @@ struct Table {
     at: u64,
     interrupt: Interrupt,
     seed: u64,
+    /// Optimizer steps of this process.
+    steps: u64,
 }
 
 impl Table {
@@ -112,7 +115,10 @@ impl Table {
         let logits = &self.weights[row..row + IDS];
         let highest = logits.iter().copied().fold(f64::MIN, f64::max);
         let total: f64 = logits.iter().map(|logit| (logit - highest).exp()).sum();
-        logits.iter().map(|logit| logit - highest - total.ln()).collect()
+        logits
+            .iter()
+            .map(|logit| logit - highest - total.ln())
+            .collect()
     }
 }
 
@@ -223,6 +229,7 @@ impl Model for Table {
         ])
     }
     fn optimizer_step(&mut self, step: &OptimizerStep) -> Result<f64> {
+        self.steps += 1;
         let norm = self
             .gradient
             .iter()
@@ -242,6 +249,9 @@ impl Model for Table {
         Ok(norm)
     }
     fn export_state(&self, folder: &str) -> Result<()> {
+        if self.fault == "full" && self.steps == self.at {
+            return Err(Error::failed(format!("cannot write {folder}/model.bin")));
+        }
         fs::write(format!("{folder}/model.bin"), bytes(&self.weights)).unwrap();
         super::super::durable::probe();
         fs::write(format!("{folder}/optimizer.bin"), bytes(&self.momentum)).unwrap();
@@ -324,7 +334,8 @@ struct List {
 
 impl Tracker for List {
     fn start(&mut self, run: &RunInfo) -> Result<()> {
-        self.note(format!("start {} {}", run.name, run.resumed))
+        self.note(&format!("start {} {}", run.name, run.resumed));
+        Ok(())
     }
     fn events(&mut self, ndjson: &str) -> Result<()> {
         if self.bad {
@@ -333,19 +344,19 @@ impl Tracker for List {
         assert!(ndjson.ends_with('\n'));
         for line in ndjson.lines() {
             let event: Value = serde_json::from_str(line).unwrap();
-            self.note(event["event"].as_str().unwrap().to_owned())?;
+            self.note(event["event"].as_str().unwrap());
         }
         Ok(())
     }
     fn finish(&mut self) -> Result<()> {
-        self.note("finish".into())
+        self.note("finish");
+        Ok(())
     }
 }
 
 impl List {
-    fn note(&self, text: String) -> Result<()> {
+    fn note(&self, text: &str) {
         let who = if self.bad { "bad " } else { "" };
         self.heard.lock().unwrap().push(format!("{who}{text}"));
-        Ok(())
     }
 }

@@ -140,7 +140,7 @@ impl Bootstrap {
     }
 }
 
-/// Where two layouts first differ: the path of types and fields, and how.
+/// Where two layouts first differ: the path of fields from the root module, and how.
 fn first_difference(difference: &AbiInstabilityErrors) -> String {
     let found = difference.errors.iter().find_map(|error| {
         let how = format!("{:?}", error.errs.first()?);
@@ -149,18 +149,105 @@ fn first_difference(difference: &AbiInstabilityErrors) -> String {
             .next()
             .unwrap_or_default()
             .to_owned();
-        let path: Vec<&str> = error
-            .stack_trace
-            .iter()
-            .map(|step| match &step.expected {
-                TLFieldOrFunction::Field(field) => field.name(),
-                TLFieldOrFunction::Function(function) => function.name.as_str(),
-            })
-            .collect();
-        Some(format!("{} ({how})", path.join(".")))
+        let path = error.stack_trace.iter().map(|step| match &step.expected {
+            TLFieldOrFunction::Field(field) => field.name(),
+            TLFieldOrFunction::Function(function) => function.name.as_str(),
+        });
+        let path: Vec<&str> = path.filter(|name| !name.is_empty()).collect();
+        let place = if path.is_empty() {
+            "its root".to_owned()
+        } else {
+            path.join(".")
+        };
+        Some((place, how))
     });
-    match found {
-        Some(place) => format!("the layout of its interface differs at {place}"),
-        None => "the layout of its interface differs".to_owned(),
+    let (place, how) = found.unwrap_or_default();
+    format!("the layout of its interface differs at {place} ({how})")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    fn open(bootstrap: Bootstrap) -> Result<Plugin> {
+        let bootstrap: &'static Bootstrap = Box::leak(Box::new(bootstrap));
+        // SAFETY: it is whole and never freed.
+        unsafe { Bootstrap::open(bootstrap) }
+    }
+
+    /// A plugin whose root module is laid out differently: here, a table of another kind.
+    extern "C" fn foreign() -> &'static TypeLayout {
+        <crate::abi::v1::MetricTable as StableAbi>::LAYOUT
+    }
+
+    #[test]
+    fn ones_own_bootstrap_opens() {
+        let plugin = open(Bootstrap::new(b"")).unwrap();
+        assert_eq!(plugin.components().unwrap(), []);
+    }
+
+    #[test]
+    fn what_differs_is_named() {
+        let own = || Bootstrap::new(b"");
+        let mut sizes = own().struct_sizes;
+        sizes[2] += 8;
+        for (bootstrap, word) in [
+            (
+                Bootstrap {
+                    magic: *b"CODEXPLX",
+                    ..own()
+                },
+                "does not begin with CODEXPLG",
+            ),
+            (
+                Bootstrap {
+                    abi_major: 2,
+                    ..own()
+                },
+                "its ABI is 2.0, this host has 1.0",
+            ),
+            (
+                Bootstrap {
+                    abi_minor: 9,
+                    ..own()
+                },
+                "its ABI is 1.9",
+            ),
+            (
+                Bootstrap { size: 24, ..own() },
+                "its bootstrap has 24 bytes",
+            ),
+            (
+                Bootstrap {
+                    struct_sizes: sizes,
+                    ..own()
+                },
+                "its AbiSamples has",
+            ),
+            (
+                Bootstrap {
+                    layout: foreign,
+                    ..own()
+                },
+                "differs at",
+            ),
+        ] {
+            let error = open(bootstrap).err().unwrap();
+            assert!(error.message().contains(word), "{error} lacks {word}");
+            assert!(!error.message().contains('\n'), "{error}");
+        }
+        // SAFETY: a null pointer is what is tested.
+        assert!(unsafe { Bootstrap::open(std::ptr::null()) }.is_err());
+        let error = open(Bootstrap {
+            layout: foreign,
+            ..own()
+        })
+        .err()
+        .unwrap();
+        assert!(
+            error.causes()[0].lines().count() > 20,
+            "the whole comparison is the cause"
+        );
     }
 }

@@ -215,7 +215,7 @@ mod tests {
     #[test]
     fn strings_that_are_not_utf8_are_noticed() {
         // SAFETY: the string is only ever read as bytes.
-        let bad = || unsafe { RString::from_utf8_unchecked(vec![b'a', 0xff]) };
+        let bad = || unsafe { RString::from_utf8_unchecked(vec![b'a', 0xff].into()) };
         assert_eq!(lossy(bad()), "a\u{fffd}");
         assert!(
             owned_text(bad(), "a name")

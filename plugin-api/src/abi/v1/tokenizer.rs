@@ -12,7 +12,8 @@ use super::guard::guard;
 use super::object::{Proxy, exclusive, object, release, shared, table};
 use crate::{EncodeOptions, Encoding, Ids, Result, TextBuffer, Texts, Tokenizer, Vocabulary};
 
-/// [`EncodeOptions`]: bit 0 of `flags` adds special tokens, bit 1 asks for byte offsets.
+/// [`EncodeOptions`]: bit 0 of `flags` adds special tokens, bit 1 asks for byte offsets, bit 2 reads special tokens that are
+/// written in the text.
 #[repr(C)]
 #[derive(Clone, Copy, StableAbi)]
 pub struct AbiEncodeOptions {
@@ -23,16 +24,22 @@ pub struct AbiEncodeOptions {
 impl AbiEncodeOptions {
     fn new(options: EncodeOptions) -> Self {
         Self {
-            flags: bits(&[options.add_special_tokens, options.byte_offsets]),
+            flags: bits(&[
+                options.add_special_tokens,
+                options.byte_offsets,
+                options.parse_special_tokens,
+            ]),
             max_length: options.max_length,
         }
     }
 
     fn read(self) -> Result<EncodeOptions> {
-        let [add_special_tokens, byte_offsets] = flags(self.flags, "encoding")?;
+        let [add_special_tokens, byte_offsets, parse_special_tokens] =
+            flags(self.flags, "encoding")?;
         Ok(EncodeOptions {
             add_special_tokens,
             byte_offsets,
+            parse_special_tokens,
             max_length: self.max_length,
         })
     }

@@ -94,7 +94,7 @@ fn broken_json() {
     };
     check(
         "[\n{\"a\": 1},\n{\"a\": [1}\n]",
-        "a.json, line 3: expected `,` or `]` (column 8)",
+        "a.json, line 3: expected `]` before `}`",
     );
     check(
         "[\n{\"a\": 1}\n{\"a\": 2}]",
@@ -257,9 +257,10 @@ fn encodings_that_do_not_fit() {
 
 #[test]
 fn a_file_that_changes_is_noticed() {
-    let changes: [(&str, fn(&str)); 3] = [
+    type Change = fn(&str);
+    let changes: [(&str, Change); 3] = [
         ("grown", |path| {
-            fs::write(path, "one\n\ntwo\n\nthree\n").unwrap()
+            fs::write(path, "one\n\ntwo\n\nthree\n").unwrap();
         }),
         ("truncated", |path| fs::write(path, "on").unwrap()),
         ("touched", |path| {
@@ -290,7 +291,7 @@ fn a_file_that_may_not_be_read() {
     use std::os::unix::fs::PermissionsExt;
     let folder = Folder::new([("a.txt", "x")]);
     let path = folder.path("a.txt");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
     if fs::File::open(&path).is_ok() {
         // The superuser may read everything; the message's words are then all there is to check.
         let error = crate::handle::unreadable(

@@ -144,9 +144,12 @@ fn strict_utf8_names_line_and_byte() {
 
 #[test]
 fn long_pieces_are_cut_and_nothing_is_lost() {
-    let words: String = (0..20_000)
-        .map(|n| format!("word{n}{}", if n % 11 == 0 { '\n' } else { ' ' }))
-        .collect();
+    let mut words = String::new();
+    for n in 0..20_000 {
+        words.push_str("word");
+        words.push_str(&n.to_string());
+        words.push(if n % 11 == 0 { '\n' } else { ' ' });
+    }
     let unbroken = "日本語".repeat(5_000);
     let one_line = words.replace('\n', " ");
     for text in [

@@ -42,6 +42,14 @@ fn relative(found: &[f32], expected: &[f32]) -> f64 {
     f64::from(difference) / f64::from(largest)
 }
 
+/// Root mean square of the difference over that of the values.
+fn root_mean_square(found: &[f32], expected: &[f32]) -> f64 {
+    let squares =
+        |values: &mut dyn Iterator<Item = f32>| values.map(|v| f64::from(v).powi(2)).sum::<f64>();
+    let difference = squares(&mut found.iter().zip(expected).map(|(a, b)| a - b));
+    (difference / squares(&mut expected.iter().copied())).sqrt()
+}
+
 /// The padded batch of a case, as the ragged one that it stands for.
 struct Case {
     ids: Vec<u32>,
@@ -237,9 +245,21 @@ fn check_optimizer(model: &mut MiniLm, case: &Case, name: &str, targets: u64) {
             found.drain(keys.clone());
             expected.drain(keys);
         }
-        let error = relative(&found, &expected);
+        // As a whole far closer than decay's 1e-4 of a weight in ten steps; one by one less so, since AdamW turns the
+        // rounding of a gradient that is nearly zero into a part of a whole step.
+        let (mean, largest) = (
+            root_mean_square(&found, &expected),
+            relative(&found, &expected),
+        );
         let name = parameter.name;
-        assert!(error <= 1e-4, "{name} after ten steps differs by {error}");
+        assert!(
+            mean <= 2e-5,
+            "{name} after ten steps differs by {mean} on average"
+        );
+        assert!(
+            largest <= 1e-3,
+            "{name} after ten steps differs by {largest}"
+        );
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{ALGORITHMS, config, ids, learned, varied};
 const PLAIN: EncodeOptions = EncodeOptions {
     add_special_tokens: false,
     byte_offsets: false,
+    parse_special_tokens: false,
     max_length: 0,
 };
 
@@ -111,6 +112,7 @@ fn spans_lie_within_their_text_and_ascend() {
                 EncodeOptions {
                     byte_offsets: true,
                     add_special_tokens,
+                    parse_special_tokens: add_special_tokens,
                     max_length: 0,
                 },
             );
@@ -185,6 +187,7 @@ fn cutting_keeps_the_beginning_and_the_special_tokens() {
                     EncodeOptions {
                         add_special_tokens,
                         byte_offsets: true,
+                        parse_special_tokens: false,
                         max_length,
                     },
                 );
@@ -281,6 +284,29 @@ fn tokens_stand_for_the_bytes_that_they_write() {
             tokenizer.token_bytes(id).unwrap(),
             bytes,
             "{algorithm} {token}"
+        );
+    }
+}
+
+#[test]
+fn special_tokens_in_a_text_are_text_unless_asked_for() {
+    for algorithm in ALGORITHMS {
+        let tokenizer = learned(config(algorithm), 1, 600);
+        let vocabulary = tokenizer.vocabulary().unwrap();
+        let special = vocabulary.special.eos.or(vocabulary.special.sep).unwrap();
+        let written = tokenizer.token_text(special).unwrap().unwrap();
+        let texts = vec![format!("before {written} after")];
+        let parsing = EncodeOptions {
+            parse_special_tokens: true,
+            ..PLAIN
+        };
+        assert!(
+            !encode(&tokenizer, &texts, PLAIN).ids.contains(&special),
+            "{algorithm}"
+        );
+        assert!(
+            encode(&tokenizer, &texts, parsing).ids.contains(&special),
+            "{algorithm}"
         );
     }
 }

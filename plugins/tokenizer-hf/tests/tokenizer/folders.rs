@@ -18,6 +18,7 @@ fn a_saved_tokenizer_opens_as_it_was() {
     let options = EncodeOptions {
         add_special_tokens: true,
         byte_offsets: true,
+        parse_special_tokens: true,
         max_length: 0,
     };
     for algorithm in ALGORITHMS {
@@ -103,6 +104,7 @@ fn older_folders_open() {
     let options = EncodeOptions {
         add_special_tokens: true,
         byte_offsets: true,
+        parse_special_tokens: true,
         max_length: 0,
     };
     let encoding = tokenizer.encode(texts.as_texts(), options).unwrap();

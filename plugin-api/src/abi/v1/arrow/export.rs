@@ -15,7 +15,7 @@ struct StreamOwner {
 
 /// What a schema owns: its strings, its children (as boxes) and the list of pointers to them.
 struct SchemaOwner {
-    _strings: [CString; 2],
+    strings: [CString; 2],
     children: Vec<*mut ArrowSchema>,
 }
 
@@ -129,15 +129,15 @@ fn schema(format: &str, name: &str, flags: i64, children: Vec<ArrowSchema>) -> A
     // A C string ends at its first zero; no column that a user can name has one.
     let c_string = |text: &str| CString::new(text.replace('\0', "")).unwrap_or_default();
     let mut owner = Box::new(SchemaOwner {
-        _strings: [c_string(format), c_string(name)],
+        strings: [c_string(format), c_string(name)],
         children: children
             .into_iter()
             .map(|child| Box::into_raw(Box::new(child)))
             .collect(),
     });
     ArrowSchema {
-        format: owner._strings[0].as_ptr(),
-        name: owner._strings[1].as_ptr(),
+        format: owner.strings[0].as_ptr(),
+        name: owner.strings[1].as_ptr(),
         metadata: std::ptr::null(),
         flags,
         n_children: owner.children.len() as i64,

@@ -287,19 +287,19 @@ impl Growing {
                 extend(all, rows.numbers::<i64>(1, rows.count)?, is_null);
             }
             (Values::I64(all), Layout::I8) => {
-                extend(all, rows.numbers::<i8>(1, rows.count)?, is_null)
+                extend(all, rows.numbers::<i8>(1, rows.count)?, is_null);
             }
             (Values::I64(all), Layout::U8) => {
-                extend(all, rows.numbers::<u8>(1, rows.count)?, is_null)
+                extend(all, rows.numbers::<u8>(1, rows.count)?, is_null);
             }
             (Values::I64(all), Layout::I16) => {
-                extend(all, rows.numbers::<i16>(1, rows.count)?, is_null)
+                extend(all, rows.numbers::<i16>(1, rows.count)?, is_null);
             }
             (Values::I64(all), Layout::U16) => {
-                extend(all, rows.numbers::<u16>(1, rows.count)?, is_null)
+                extend(all, rows.numbers::<u16>(1, rows.count)?, is_null);
             }
             (Values::I64(all), Layout::U32) => {
-                extend(all, rows.numbers::<u32>(1, rows.count)?, is_null)
+                extend(all, rows.numbers::<u32>(1, rows.count)?, is_null);
             }
             (Values::I64(all), _) => extend(all, rows.numbers::<i32>(1, rows.count)?, is_null),
             (Values::Text(_) | Values::Bytes(..), _) => {

@@ -46,7 +46,7 @@ fn collect(layout: &'static TypeLayout, types: &mut BTreeMap<String, String>) {
             )
             .unwrap();
             for field in prefix.fields {
-                for function in field.function_range().iter() {
+                for function in field.function_range() {
                     let taken: Vec<_> = function.param_type_layouts.iter().map(|of| of()).collect();
                     let given = function.return_type_layout().map(|of| of());
                     let taken_names: Vec<String> =

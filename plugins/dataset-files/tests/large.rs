@@ -1,7 +1,13 @@
+//! Sizes, speed and memory: a process of its own, so that no other test's memory is counted.
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+use std::fs;
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use super::*;
+use codex_plugin_api::{Dataset, NoHost};
+use codex_plugin_dataset_files::{Config, FilesDataset};
+use tempfile::TempDir;
 
 /// Bytes of resident memory now, where the system says so.
 fn resident() -> Option<u64> {
@@ -30,11 +36,12 @@ fn check(name: &str, head: &str, unit: &str, rows_per_unit: u64) {
 
     let before = resident();
     let clock = Instant::now();
-    let dataset = open(path.to_str().unwrap(), json!({})).unwrap();
+    let dataset =
+        FilesDataset::open(&Config::of(path.to_str().unwrap()), &NoHost::shared()).unwrap();
     let took = clock.elapsed();
     assert_eq!(dataset.len(), expected, "{name}");
     if let (Some(before), Some(after)) = (before, resident()) {
-        // The index, twice for its growth, and the block with what was made of it. Other tests run beside this one.
+        // The index, twice for its growth, and the block with what was made of it.
         let most = expected * 8 * 2 + (24 << 20);
         assert!(
             after.saturating_sub(before) < most,
