@@ -75,7 +75,9 @@ enum Command {
     Config(config::Args),
     /// List and show runs.
     Runs(runs::Args),
-    #[command(about = "Measure how well a model predicts text: loss, perplexity, bits per byte, other metrics")]
+    #[command(
+        about = "Measure how well a model predicts text: loss, perplexity, bits per byte, other metrics"
+    )]
     Evaluate(evaluate::Args),
     #[command(about = "Continue texts with a model")]
     Generate(generate::Args),

@@ -2,7 +2,11 @@
 //! ABI beside the same call made directly: `cargo run --release -p codex-ml-tests --example host_costs`.
 //!
 //! Prints medians; the call through the ABI and the direct one alternate, and their ratio is of one run.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark program"
+)]
 
 use std::fs;
 use std::hint::black_box;
@@ -40,16 +44,31 @@ fn plugins(folder: &Path, count: usize) {
     for index in 0..count {
         let mut bytes = original.clone();
         let letters = [b'a' + (index / 26) as u8, b'a' + (index % 26) as u8];
-        replace(&mut bytes, b"id = \"metric-lm\"", format!("id = \"metric-{}\"", String::from_utf8_lossy(&letters)).as_bytes());
-        replace(&mut bytes, b"name = \"lm\"", format!("name = \"{}\"", String::from_utf8_lossy(&letters)).as_bytes());
-        fs::write(folder.join(library(&format!("codex-plugin-copy-{index}"))), bytes).unwrap();
+        replace(
+            &mut bytes,
+            b"id = \"metric-lm\"",
+            format!("id = \"metric-{}\"", String::from_utf8_lossy(&letters)).as_bytes(),
+        );
+        replace(
+            &mut bytes,
+            b"name = \"lm\"",
+            format!("name = \"{}\"", String::from_utf8_lossy(&letters)).as_bytes(),
+        );
+        fs::write(
+            folder.join(library(&format!("codex-plugin-copy-{index}"))),
+            bytes,
+        )
+        .unwrap();
     }
 }
 
 /// Overwrites the first place where `from` stands with `to`, which is as long.
 fn replace(bytes: &mut [u8], from: &[u8], to: &[u8]) {
     assert_eq!(from.len(), to.len());
-    let at = bytes.windows(from.len()).position(|window| window == from).expect("the manifest is in the library");
+    let at = bytes
+        .windows(from.len())
+        .position(|window| window == from)
+        .expect("the manifest is in the library");
     bytes[at..at + to.len()].copy_from_slice(to);
 }
 
@@ -70,9 +89,16 @@ fn start_up(count: usize) {
                 start.elapsed()
             })
             .collect();
-        println!("{usable:>4} plugins, codex-ml {}: {:.1} ms", arguments.join(" "), median(times).as_secs_f64() * 1e3);
+        println!(
+            "{usable:>4} plugins, codex-ml {}: {:.1} ms",
+            arguments.join(" "),
+            median(times).as_secs_f64() * 1e3
+        );
     }
-    println!("{usable:>4} plugins, the first start, without an index: {:.1} ms", first.as_secs_f64() * 1e3);
+    println!(
+        "{usable:>4} plugins, the first start, without an index: {:.1} ms",
+        first.as_secs_f64() * 1e3
+    );
 }
 
 fn load() {
@@ -90,20 +116,41 @@ fn load() {
             black_box(registry.create_metric(name, &json!({})).unwrap());
             creates.push(start.elapsed());
         }
-        println!("load {name} and create a metric: first {:.3} ms, median {:.3} ms", loads[0].as_secs_f64() * 1e3, median(loads).as_secs_f64() * 1e3);
-        println!("create a metric of a loaded plugin: {:.3} ms", median(creates).as_secs_f64() * 1e3);
+        println!(
+            "load {name} and create a metric: first {:.3} ms, median {:.3} ms",
+            loads[0].as_secs_f64() * 1e3,
+            median(loads).as_secs_f64() * 1e3
+        );
+        println!(
+            "create a metric of a loaded plugin: {:.3} ms",
+            median(creates).as_secs_f64() * 1e3
+        );
     };
     times("lm");
 }
 
 fn app() -> App {
-    App::new(Output::new(false, true, 0, Color::Never), Interrupt::default(), vec![built().to_path_buf()], 1)
+    App::new(
+        Output::new(false, true, 0, Color::Never),
+        Interrupt::default(),
+        vec![built().to_path_buf()],
+        1,
+    )
 }
 
 fn calls() {
-    let mut through_abi = app().registry().unwrap().create_metric("lm", &json!({})).unwrap();
-    let component = codex_plugin_api::components().into_iter().find(|component| component.name == "lm").unwrap();
-    let Factory::Metric(create) = component.factory else { unreachable!("lm is a metric") };
+    let mut through_abi = app()
+        .registry()
+        .unwrap()
+        .create_metric("lm", &json!({}))
+        .unwrap();
+    let component = codex_plugin_api::components()
+        .into_iter()
+        .find(|component| component.name == "lm")
+        .unwrap();
+    let Factory::Metric(create) = component.factory else {
+        unreachable!("lm is a metric")
+    };
     let mut direct = create(Value::Null, NoHost::shared()).unwrap();
 
     let needs = |metric: &mut (dyn Metric + 'static), count: u32| {
@@ -132,11 +179,23 @@ fn calls() {
             }
         };
         let count = (2_000_000 / (tokens + 50)).clamp(10, 20_000) as u32;
-        compare(&format!("update() of {tokens} tokens"), count, &mut *direct, &mut *through_abi, &update);
+        compare(
+            &format!("update() of {tokens} tokens"),
+            count,
+            &mut *direct,
+            &mut *through_abi,
+            &update,
+        );
     }
 }
 
-fn compare(what: &str, count: u32, direct: &mut (dyn Metric + 'static), through_abi: &mut (dyn Metric + 'static), call: &dyn Fn(&mut (dyn Metric + 'static), u32)) {
+fn compare(
+    what: &str,
+    count: u32,
+    direct: &mut (dyn Metric + 'static),
+    through_abi: &mut (dyn Metric + 'static),
+    call: &dyn Fn(&mut (dyn Metric + 'static), u32),
+) {
     let (mut left, mut right) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         for (metric, times) in [(&mut *direct, &mut left), (&mut *through_abi, &mut right)] {
@@ -147,5 +206,8 @@ fn compare(what: &str, count: u32, direct: &mut (dyn Metric + 'static), through_
     }
     let nanoseconds = |times| median(times).as_secs_f64() * 1e9 / f64::from(count);
     let (direct, through_abi) = (nanoseconds(left), nanoseconds(right));
-    println!("{what}: direct {direct:.1} ns, through the ABI {through_abi:.1} ns, ratio {:.2}", through_abi / direct);
+    println!(
+        "{what}: direct {direct:.1} ns, through the ABI {through_abi:.1} ns, ratio {:.2}",
+        through_abi / direct
+    );
 }

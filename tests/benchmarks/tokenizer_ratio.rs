@@ -2,7 +2,11 @@
 //! `tokenizer.json` and one text, in turns: `cargo run --release -p codex-ml-tests --example tokenizer_ratio -- PLUGIN_DIR [TEXT_FILE]`.
 //!
 //! Without a file the text is made of repeated sentences. Both use the same number of threads, and give the same ids.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark program")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a benchmark program"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -23,21 +27,40 @@ const SENTENCES: [&str; 5] = [
 
 fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let plugin_dir = arguments.get(1).expect("usage: tokenizer_ratio PLUGIN_DIR [TEXT_FILE]");
+    let plugin_dir = arguments
+        .get(1)
+        .expect("usage: tokenizer_ratio PLUGIN_DIR [TEXT_FILE]");
     let texts: Vec<String> = match arguments.get(2) {
-        Some(file) => std::fs::read_to_string(file).unwrap().split("\n\n").map(str::to_owned).collect(),
-        None => (0..20_000).map(|n| format!("{} {n} {}", SENTENCES[n % 5], SENTENCES[n * 7 % 5])).collect(),
+        Some(file) => std::fs::read_to_string(file)
+            .unwrap()
+            .split("\n\n")
+            .map(str::to_owned)
+            .collect(),
+        None => (0..20_000)
+            .map(|n| format!("{} {n} {}", SENTENCES[n % 5], SENTENCES[n * 7 % 5]))
+            .collect(),
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let app = App::new(Output::new(false, true, 0, Color::Never), Interrupt::default(), vec![plugin_dir.into()], threads);
+    let app = App::new(
+        Output::new(false, true, 0, Color::Never),
+        Interrupt::default(),
+        vec![plugin_dir.into()],
+        threads,
+    );
     let registry = app.registry().unwrap();
     let buffer: TextBuffer = texts.iter().collect();
 
-    let mut plugin = registry.create_tokenizer("hf", &json!({"vocab_size": 4096})).unwrap();
+    let mut plugin = registry
+        .create_tokenizer("hf", &json!({"vocab_size": 4096}))
+        .unwrap();
     let start = Instant::now();
     plugin.feed(buffer.as_texts()).unwrap();
     plugin.finish_training().unwrap();
-    println!("training on {} bytes: {:.2} s", buffer.as_texts().bytes().len(), start.elapsed().as_secs_f64());
+    println!(
+        "training on {} bytes: {:.2} s",
+        buffer.as_texts().bytes().len(),
+        start.elapsed().as_secs_f64()
+    );
     let folder = tempfile::tempdir().unwrap();
     plugin.save(folder.path().to_str().unwrap()).unwrap();
     let direct = tokenizers::Tokenizer::from_file(folder.path().join("tokenizer.json")).unwrap();
@@ -49,7 +72,11 @@ fn main() {
             let start = Instant::now();
             let mut ids = 0;
             for batch in &buffers {
-                ids += plugin.encode(batch.as_texts(), EncodeOptions::default()).unwrap().ids.len();
+                ids += plugin
+                    .encode(batch.as_texts(), EncodeOptions::default())
+                    .unwrap()
+                    .ids
+                    .len();
             }
             through = through.min(start.elapsed());
             let start = Instant::now();
@@ -57,7 +84,10 @@ fn main() {
             for batch in &buffers {
                 let texts: Vec<&str> = batch.as_texts().iter().collect();
                 let encodings = direct.encode_batch_fast(texts, false).unwrap();
-                others += encodings.iter().map(|encoding| encoding.get_ids().len()).sum::<usize>();
+                others += encodings
+                    .iter()
+                    .map(|encoding| encoding.get_ids().len())
+                    .sum::<usize>();
             }
             beside = beside.min(start.elapsed());
             assert_eq!(ids, others);
@@ -75,5 +105,7 @@ fn main() {
 
 fn buffer_chunks(buffer: &TextBuffer, texts: usize) -> Vec<TextBuffer> {
     let all: Vec<&str> = buffer.as_texts().iter().collect();
-    all.chunks(texts).map(|chunk| chunk.iter().collect()).collect()
+    all.chunks(texts)
+        .map(|chunk| chunk.iter().collect())
+        .collect()
 }

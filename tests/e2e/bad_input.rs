@@ -28,15 +28,34 @@ fn settings() {
         assert!(code == Some(2) || code == Some(3), "{override_}: {ran:?}");
         ran.fails(code.unwrap(), words);
     }
-    bench.run(&["train", "training.learning_rat=1"]).fails(2, &[]).tells(&["learning_rate"]);
-    bench.run(&["train", "data.name=gramar"]).tells(&["grammar"]);
-    bench.run(&["train", "--config", "nowhere.yaml"]).fails(2, &["nowhere.yaml"]);
+    bench
+        .run(&["train", "training.learning_rat=1"])
+        .fails(2, &[])
+        .tells(&["learning_rate"]);
+    bench
+        .run(&["train", "data.name=gramar"])
+        .tells(&["grammar"]);
+    bench
+        .run(&["train", "--config", "nowhere.yaml"])
+        .fails(2, &["nowhere.yaml"]);
     bench.write("broken.yaml", "training: [\n");
-    bench.run(&["train", "--config", "broken.yaml"]).fails(2, &["broken.yaml"]);
+    bench
+        .run(&["train", "--config", "broken.yaml"])
+        .fails(2, &["broken.yaml"]);
     bench.write("empty.yaml", "");
-    bench.run(&["train", "--config", "empty.yaml", "training.steps=1", "data.documents=100"]).ok();
+    bench
+        .run(&[
+            "train",
+            "--config",
+            "empty.yaml",
+            "training.steps=1",
+            "data.documents=100",
+        ])
+        .ok();
     bench.write("latin.yaml", b"seed: 1 # caf\xe9\n");
-    bench.run(&["train", "--config", "latin.yaml"]).fails(2, &["latin.yaml"]);
+    bench
+        .run(&["train", "--config", "latin.yaml"])
+        .fails(2, &["latin.yaml"]);
     assert!(!bench.work().join("runs/nosuch").exists());
 }
 
@@ -58,10 +77,17 @@ fn data() {
         ("data.path=ragged.csv", &["ragged.csv", "3"]),
         ("data.path=cut.parquet", &["cut.parquet"]),
     ] {
-        bench.run(&["train", file, "training.steps=1"]).fails(4, words);
+        bench
+            .run(&["train", file, "training.steps=1"])
+            .fails(4, words);
     }
     bench
-        .run(&["train", "data.path=table.csv", "data.text_column=txt", "training.steps=1"])
+        .run(&[
+            "train",
+            "data.path=table.csv",
+            "data.text_column=txt",
+            "training.steps=1",
+        ])
         .fails(4, &["txt"])
         .tells(&["body"]);
 }
@@ -71,7 +97,17 @@ fn model_folders() {
     let bench = Bench::new();
     bench.run(&quick(&[])).ok();
     let model = bench.work().join("runs/quick/model");
-    let generate = |folder: &str| bench.run(&["generate", "--model", folder, "--prompt", "The", "--max-new-tokens", "2"]);
+    let generate = |folder: &str| {
+        bench.run(&[
+            "generate",
+            "--model",
+            folder,
+            "--prompt",
+            "The",
+            "--max-new-tokens",
+            "2",
+        ])
+    };
 
     generate("nowhere").fails(4, &["nowhere"]);
     bench.write("hollow/readme", "");
@@ -92,10 +128,20 @@ fn model_folders() {
         fs::write(weights(folder), &bytes[..bytes.len() / 2]).unwrap();
     })
     .fails(4, &["model.safetensors"]);
-    broken("missing", &|folder| edit_header(&weights(folder), |name| name.replace("layers.0", "layers.7").replace("h.0.", "h.7.")))
-        .fails(4, &["0."]);
-    broken("noconfig", &|folder| fs::remove_file(folder.join("config.json")).unwrap()).fails(4, &["config.json"]);
-    broken("badconfig", &|folder| fs::write(folder.join("config.json"), "{").unwrap()).fails(4, &["config.json"]);
+    broken("missing", &|folder| {
+        edit_header(&weights(folder), |name| {
+            name.replace("layers.0", "layers.7").replace("h.0.", "h.7.")
+        })
+    })
+    .fails(4, &["0."]);
+    broken("noconfig", &|folder| {
+        fs::remove_file(folder.join("config.json")).unwrap()
+    })
+    .fails(4, &["config.json"]);
+    broken("badconfig", &|folder| {
+        fs::write(folder.join("config.json"), "{").unwrap()
+    })
+    .fails(4, &["config.json"]);
     broken("shape", &|folder| {
         let text = fs::read_to_string(folder.join("config.json")).unwrap();
         let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -105,7 +151,10 @@ fn model_folders() {
         fs::write(folder.join("config.json"), config.to_string()).unwrap();
     })
     .fails(4, &["shape"]);
-    broken("notokenizer", &|folder| fs::remove_file(folder.join("tokenizer.json")).unwrap()).fails(4, &["tokenizer"]);
+    broken("notokenizer", &|folder| {
+        fs::remove_file(folder.join("tokenizer.json")).unwrap()
+    })
+    .fails(4, &["tokenizer"]);
 }
 
 /// Renames tensors in a safetensors file's header without moving the data.
@@ -114,8 +163,16 @@ fn edit_header(file: &std::path::Path, rename: impl Fn(&str) -> String) {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header = rename(std::str::from_utf8(&bytes[8..8 + length]).unwrap());
     assert_eq!(header.len(), length, "the header must keep its length");
-    assert_ne!(header.as_bytes(), &bytes[8..8 + length], "nothing was renamed");
-    fs::write(file, [&bytes[..8], header.as_bytes(), &bytes[8 + length..]].concat()).unwrap();
+    assert_ne!(
+        header.as_bytes(),
+        &bytes[8..8 + length],
+        "nothing was renamed"
+    );
+    fs::write(
+        file,
+        [&bytes[..8], header.as_bytes(), &bytes[8 + length..]].concat(),
+    )
+    .unwrap();
 }
 
 #[test]
@@ -126,8 +183,14 @@ fn prompts() {
     let ran = bench.run_with_input(&[&model[..], &["--prompt", "-"]].concat(), b"The caf\xe9");
     ran.fails(4, &["7"]);
     let long = "The cat sees the dog. ".repeat(400);
-    bench.run(&[&model[..], &["--prompt", &long]].concat()).fails(2, &["prompt"]);
-    bench.run(&[&model[..], &["--prompt", "The", "--temperature", "-1"]].concat()).code(2);
-    bench.run(&[&model[..], &["--prompt", "The", "--top-p", "1.5"]].concat()).code(2);
+    bench
+        .run(&[&model[..], &["--prompt", &long]].concat())
+        .fails(2, &["prompt"]);
+    bench
+        .run(&[&model[..], &["--prompt", "The", "--temperature", "-1"]].concat())
+        .code(2);
+    bench
+        .run(&[&model[..], &["--prompt", "The", "--top-p", "1.5"]].concat())
+        .code(2);
     bench.run(&model).code(2);
 }

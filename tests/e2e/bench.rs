@@ -13,7 +13,10 @@ use serde_json::Value;
 
 /// The repository's root.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 /// The folder with the built host and first-party plugins; builds them on the first call.
@@ -31,14 +34,29 @@ pub fn fixtures(workspace: &str) -> PathBuf {
     let guard = LOCK.lock();
     let out = target().join("fixtures");
     let folder = root().join("tests/fixtures").join(workspace);
-    cargo(&["build", "--release", "--locked", "--workspace", "--target-dir", out.to_str().unwrap()], &folder);
+    cargo(
+        &[
+            "build",
+            "--release",
+            "--locked",
+            "--workspace",
+            "--target-dir",
+            out.to_str().unwrap(),
+        ],
+        &folder,
+    );
     drop(guard);
     out.join("release")
 }
 
 /// A dynamic library's file name on this system.
 pub fn library(name: &str) -> String {
-    format!("{}{}{}", std::env::consts::DLL_PREFIX, name.replace('-', "_"), std::env::consts::DLL_SUFFIX)
+    format!(
+        "{}{}{}",
+        std::env::consts::DLL_PREFIX,
+        name.replace('-', "_"),
+        std::env::consts::DLL_SUFFIX
+    )
 }
 
 fn target() -> PathBuf {
@@ -47,9 +65,17 @@ fn target() -> PathBuf {
 
 /// Runs cargo and panics with its output when it fails.
 pub fn cargo(arguments: &[&str], folder: &Path) {
-    let output = Command::new(env!("CARGO")).args(arguments).current_dir(folder).output().unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "cargo {arguments:?} in {} failed:\n{text}", folder.display());
+    assert!(
+        output.status.success(),
+        "cargo {arguments:?} in {} failed:\n{text}",
+        folder.display()
+    );
 }
 
 /// An empty home, cache and working folder.
@@ -67,7 +93,11 @@ mod tempdir {
     impl Folder {
         pub(super) fn new() -> Self {
             static NEXT: AtomicU32 = AtomicU32::new(0);
-            let name = format!("codex-ml-test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+            let name = format!(
+                "codex-ml-test-{}-{}",
+                std::process::id(),
+                NEXT.fetch_add(1, Ordering::Relaxed)
+            );
             let path = std::env::temp_dir().join(name);
             std::fs::create_dir_all(&path).unwrap();
             Self(path.canonicalize().unwrap())
@@ -123,7 +153,8 @@ impl Bench {
 
     /// The binary, ready to run here.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(built().join(format!("codex-ml{}", std::env::consts::EXE_SUFFIX)));
+        let mut command =
+            Command::new(built().join(format!("codex-ml{}", std::env::consts::EXE_SUFFIX)));
         self.prepare(&mut command);
         command.args(arguments);
         command
@@ -149,8 +180,12 @@ impl Bench {
     /// Runs the binary with something on standard input.
     pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ran {
         let mut command = self.command(arguments);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         // A binary that refuses before it reads closes the pipe; that is its right.
         let _ = child.stdin.take().unwrap().write_all(input);
         Ran::new(arguments, child.wait_with_output().unwrap())
@@ -158,7 +193,11 @@ impl Bench {
 
     /// Starts the binary and returns at once.
     pub fn start(&self, arguments: &[&str]) -> Child {
-        self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        self.command(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
     }
 }
 
@@ -178,7 +217,10 @@ pub struct Ran {
 impl Ran {
     /// What a finished process left.
     pub fn new<S: AsRef<OsStr>>(arguments: &[S], output: Output) -> Self {
-        let words: Vec<_> = arguments.iter().map(|word| word.as_ref().to_string_lossy()).collect();
+        let words: Vec<_> = arguments
+            .iter()
+            .map(|word| word.as_ref().to_string_lossy())
+            .collect();
         Self {
             arguments: words.join(" "),
             code: output.status.code(),
@@ -211,12 +253,32 @@ impl Ran {
     #[track_caller]
     pub fn fails(self, code: i32, words: &[&str]) -> Self {
         let ran = self.code(code);
-        let error: Vec<&str> = ran.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-        assert_eq!(error.len(), 1, "one error line is due: codex-ml {}\n{}", ran.arguments, ran.stderr);
+        let error: Vec<&str> = ran
+            .stderr
+            .lines()
+            .filter(|line| line.starts_with("error: "))
+            .collect();
+        assert_eq!(
+            error.len(),
+            1,
+            "one error line is due: codex-ml {}\n{}",
+            ran.arguments,
+            ran.stderr
+        );
         for word in words {
-            assert!(error[0].contains(word), "{:?} lacks {word:?}: codex-ml {}", error[0], ran.arguments);
+            assert!(
+                error[0].contains(word),
+                "{:?} lacks {word:?}: codex-ml {}",
+                error[0],
+                ran.arguments
+            );
         }
-        assert!(ran.stderr.contains("\nhint: "), "there is no hint: codex-ml {}\n{}", ran.arguments, ran.stderr);
+        assert!(
+            ran.stderr.contains("\nhint: "),
+            "there is no hint: codex-ml {}\n{}",
+            ran.arguments,
+            ran.stderr
+        );
         assert!(!ran.stderr.contains("panicked at"), "{}", ran.stderr);
         ran
     }
@@ -224,15 +286,24 @@ impl Ran {
     /// Standard output as one JSON document.
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("codex-ml {} gave no JSON ({error}):\n{}", self.arguments, self.stdout))
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| {
+            panic!(
+                "codex-ml {} gave no JSON ({error}):\n{}",
+                self.arguments, self.stdout
+            )
+        })
     }
 
     /// Asserts that standard output holds every word.
     #[track_caller]
     pub fn shows(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(self.stdout.contains(word), "codex-ml {} lacks {word:?}:\n{}", self.arguments, self.stdout);
+            assert!(
+                self.stdout.contains(word),
+                "codex-ml {} lacks {word:?}:\n{}",
+                self.arguments,
+                self.stdout
+            );
         }
         self
     }
@@ -241,7 +312,12 @@ impl Ran {
     #[track_caller]
     pub fn tells(self, words: &[&str]) -> Self {
         for word in words {
-            assert!(self.stderr.contains(word), "codex-ml {} lacks {word:?}:\n{}", self.arguments, self.stderr);
+            assert!(
+                self.stderr.contains(word),
+                "codex-ml {} lacks {word:?}:\n{}",
+                self.arguments,
+                self.stderr
+            );
         }
         self
     }

@@ -8,10 +8,27 @@ use crate::bench::Bench;
 fn every_command_has_help() {
     let bench = Bench::new();
     let top = bench.run(&["--help"]).ok();
-    for command in ["train", "evaluate", "generate", "tokenizer", "config", "plugin", "env", "completions"] {
-        assert!(top.stdout.contains(command), "{command} is not in --help:\n{}", top.stdout);
+    for command in [
+        "train",
+        "evaluate",
+        "generate",
+        "tokenizer",
+        "config",
+        "plugin",
+        "env",
+        "completions",
+    ] {
+        assert!(
+            top.stdout.contains(command),
+            "{command} is not in --help:\n{}",
+            top.stdout
+        );
         let help = bench.run(&[command, "--help"]).ok();
-        assert!(help.stdout.contains("Usage:") && help.stdout.len() > 200, "{command} --help:\n{}", help.stdout);
+        assert!(
+            help.stdout.contains("Usage:") && help.stdout.len() > 200,
+            "{command} --help:\n{}",
+            help.stdout
+        );
     }
     bench.run(&["--version"]).ok().shows(&["codex-ml 0."]);
 }
@@ -31,26 +48,43 @@ fn errors_are_json_when_asked_for() {
     let ran = bench.run(&["train", "training.stps=1", "--json"]).code(2);
     assert_eq!(ran.stdout, "");
     let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
-    assert!(error["error"].as_str().unwrap().contains("training.stps") && error["hint"].is_string(), "{error}");
+    assert!(
+        error["error"].as_str().unwrap().contains("training.stps") && error["hint"].is_string(),
+        "{error}"
+    );
 }
 
 #[test]
 fn env_tells_what_this_machine_is() {
     let bench = Bench::new();
     let env = bench.run(&["env", "--json"]).ok().json();
-    assert!(env.is_object() && env.to_string().contains(env!("CARGO_PKG_VERSION")), "{env}");
+    assert!(
+        env.is_object() && env.to_string().contains(env!("CARGO_PKG_VERSION")),
+        "{env}"
+    );
     bench.run(&["env"]).ok().shows(&["codex-ml"]);
 }
 
 #[test]
 fn completion_scripts_are_well_formed() {
     let bench = Bench::new();
-    for (shell, check) in [("bash", &["bash", "-n"][..]), ("zsh", &["zsh", "-n"]), ("fish", &["fish", "--no-execute"])] {
+    for (shell, check) in [
+        ("bash", &["bash", "-n"][..]),
+        ("zsh", &["zsh", "-n"]),
+        ("fish", &["fish", "--no-execute"]),
+    ] {
         let script = bench.run(&["completions", shell]).ok().stdout;
-        assert!(script.contains("codex-ml") && script.contains("train"), "{shell}");
+        assert!(
+            script.contains("codex-ml") && script.contains("train"),
+            "{shell}"
+        );
         let file = bench.write(shell, script);
         match Command::new(check[0]).args(&check[1..]).arg(file).output() {
-            Ok(output) => assert!(output.status.success(), "{shell}: {}", String::from_utf8_lossy(&output.stderr)),
+            Ok(output) => assert!(
+                output.status.success(),
+                "{shell}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            ),
             Err(error) => println!("{shell} is not installed ({error}): its script was not parsed"),
         }
     }
@@ -60,29 +94,85 @@ fn completion_scripts_are_well_formed() {
 #[test]
 fn configuration_can_be_seen_with_its_origins() {
     let bench = Bench::new();
-    let shown = bench.run(&["config", "show", "training.learning_rate=0.002"]).ok().stdout;
-    let line = shown.lines().find(|line| line.contains("learning_rate")).unwrap();
-    assert!(line.contains("0.002") && line.contains("command line"), "{line}");
+    let shown = bench
+        .run(&["config", "show", "training.learning_rate=0.002"])
+        .ok()
+        .stdout;
+    let line = shown
+        .lines()
+        .find(|line| line.contains("learning_rate"))
+        .unwrap();
+    assert!(
+        line.contains("0.002") && line.contains("command line"),
+        "{line}"
+    );
     let json = bench.run(&["config", "show", "--json"]).ok().json();
     assert!(json.is_object());
     let schema = bench.run(&["config", "schema"]).ok().json();
-    assert!(schema["properties"]["training"].is_object() || schema["$defs"].is_object(), "{schema}");
-    bench.run(&["config", "list"]).ok().shows(&["model", "data"]);
+    assert!(
+        schema["properties"]["training"].is_object() || schema["$defs"].is_object(),
+        "{schema}"
+    );
+    bench
+        .run(&["config", "list"])
+        .ok()
+        .shows(&["model", "data"]);
 }
 
 #[test]
 fn tokenizer_commands_agree_with_each_other() {
     let bench = Bench::new();
-    let text: String = (0..300).map(|n| format!("Line {n} tells of a čáp and a 🦀 in the reeds.\n\n")).collect();
+    let text: String = (0..300)
+        .map(|n| format!("Line {n} tells of a čáp and a 🦀 in the reeds.\n\n"))
+        .collect();
     bench.write("my.txt", text);
-    bench.run(&["tokenizer", "train", "--data", "my.txt", "--output", "tok", "vocab_size=400"]).ok();
-    let encoded = bench.run(&["tokenizer", "encode", "--tokenizer", "tok", "a čáp 🦀"]).ok().stdout;
+    bench
+        .run(&[
+            "tokenizer",
+            "train",
+            "--data",
+            "my.txt",
+            "--output",
+            "tok",
+            "vocab_size=400",
+        ])
+        .ok();
+    let encoded = bench
+        .run(&["tokenizer", "encode", "--tokenizer", "tok", "a čáp 🦀"])
+        .ok()
+        .stdout;
     let ids: Vec<&str> = encoded.split_whitespace().collect();
     assert!(ids.iter().all(|id| id.parse::<u32>().is_ok()), "{encoded}");
-    let decoded = bench.run(&[&["tokenizer", "decode", "--tokenizer", "tok"], &ids[..]].concat()).ok();
+    let decoded = bench
+        .run(&[&["tokenizer", "decode", "--tokenizer", "tok"], &ids[..]].concat())
+        .ok();
     assert_eq!(decoded.stdout.trim_end_matches('\n'), "a čáp 🦀");
-    bench.run(&["tokenizer", "inspect", "--tokenizer", "tok"]).ok().shows(&["400"]);
-    bench.run(&["tokenizer", "stats", "--tokenizer", "tok", "--data", "my.txt"]).ok();
-    bench.run(&["tokenizer", "export", "--tokenizer", "tok", "--output", "other"]).ok();
-    assert_eq!(bench.read("tok/tokenizer.json"), bench.read("other/tokenizer.json"));
+    bench
+        .run(&["tokenizer", "inspect", "--tokenizer", "tok"])
+        .ok()
+        .shows(&["400"]);
+    bench
+        .run(&[
+            "tokenizer",
+            "stats",
+            "--tokenizer",
+            "tok",
+            "--data",
+            "my.txt",
+        ])
+        .ok();
+    bench
+        .run(&[
+            "tokenizer",
+            "export",
+            "--tokenizer",
+            "tok",
+            "--output",
+            "other",
+        ])
+        .ok();
+    assert_eq!(
+        bench.read("tok/tokenizer.json"),
+        bench.read("other/tokenizer.json")
+    );
 }

@@ -11,7 +11,12 @@ use crate::bench::{Bench, Ran, built, root};
 /// Every page of ours.
 fn pages() -> Vec<PathBuf> {
     let mut pages = vec![root().join("README.md"), root().join("CHANGELOG.md")];
-    pages.extend(fs::read_dir(root().join("docs")).unwrap().flatten().map(|entry| entry.path()));
+    pages.extend(
+        fs::read_dir(root().join("docs"))
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path()),
+    );
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     pages
 }
@@ -27,7 +32,11 @@ fn links_lead_somewhere() {
                 continue;
             }
             let path = page.parent().unwrap().join(Path::new(target));
-            assert!(path.exists(), "{} links to {target}, which is not there", page.display());
+            assert!(
+                path.exists(),
+                "{} links to {target}, which is not there",
+                page.display()
+            );
             checked += 1;
         }
     }
@@ -37,10 +46,26 @@ fn links_lead_somewhere() {
 #[test]
 fn the_readme_names_the_two_commands() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let commands: Vec<&str> = readme.lines().filter(|line| line.starts_with("cargo ")).collect();
-    assert!(commands.iter().any(|line| line.contains("codex-ml train")), "{commands:?}");
-    assert_eq!(commands.iter().filter(|line| line.starts_with("cargo test")).count(), 1, "{commands:?}");
-    assert!(commands.iter().all(|line| line.contains("--locked")), "{commands:?}");
+    let commands: Vec<&str> = readme
+        .lines()
+        .filter(|line| line.starts_with("cargo "))
+        .collect();
+    assert!(
+        commands.iter().any(|line| line.contains("codex-ml train")),
+        "{commands:?}"
+    );
+    assert_eq!(
+        commands
+            .iter()
+            .filter(|line| line.starts_with("cargo test"))
+            .count(),
+        1,
+        "{commands:?}"
+    );
+    assert!(
+        commands.iter().all(|line| line.contains("--locked")),
+        "{commands:?}"
+    );
 }
 
 /// A fenced block: its language, its attributes, and its lines.
@@ -59,7 +84,10 @@ fn blocks(page: &str) -> Vec<Block> {
                 let mut words = info.split(' ');
                 open = Some(Block {
                     language: words.next().unwrap_or_default().to_owned(),
-                    attribute: words.next().and_then(|word| word.split_once('=')).map(|(k, v)| (k.into(), v.into())),
+                    attribute: words
+                        .next()
+                        .and_then(|word| word.split_once('='))
+                        .map(|(k, v)| (k.into(), v.into())),
                     text: String::new(),
                 });
             }
@@ -83,14 +111,22 @@ fn the_plugin_guide_works_to_the_letter() {
     fs::create_dir_all(&target).unwrap();
     let mut ran = 0;
     for block in blocks(&fs::read_to_string(root().join("docs/writing-plugins.md")).unwrap()) {
-        match (block.language.as_str(), block.attribute.as_ref().map(|(key, value)| (key.as_str(), value.as_str()))) {
+        match (
+            block.language.as_str(),
+            block
+                .attribute
+                .as_ref()
+                .map(|(key, value)| (key.as_str(), value.as_str())),
+        ) {
             ("sh", attribute) => {
                 let expected = attribute.map_or(0, |(_, code)| code.parse().unwrap());
                 let mut command = Command::new("sh");
                 command.args(["-e", "-c", &block.text]);
                 bench.prepare(&mut command);
                 // The bench has a home of its own; cargo keeps its registry in the real one.
-                command.env("HOME", std::env::var_os("HOME").unwrap_or_default()).env("PATH", &path);
+                command
+                    .env("HOME", std::env::var_os("HOME").unwrap_or_default())
+                    .env("PATH", &path);
                 Ran::new(&[&block.text], command.output().unwrap()).code(expected);
                 for plugin in ["surprise-rate", "sums", "top-words"] {
                     let folder = work.join(plugin);

@@ -27,7 +27,9 @@ fn timeless(bench: &Bench) -> Vec<Value> {
         .into_iter()
         .map(|mut event| {
             if let Some(fields) = event.as_object_mut() {
-                fields.retain(|key, _| key != "time" && !key.contains("per_second") && !key.contains("seconds"));
+                fields.retain(|key, _| {
+                    key != "time" && !key.contains("per_second") && !key.contains("seconds")
+                });
             }
             event
         })
@@ -39,14 +41,18 @@ fn weights(bench: &Bench) -> Vec<u8> {
 }
 
 fn lines(bench: &Bench) -> usize {
-    fs::read_to_string(bench.work().join("runs/r/events.ndjson")).map_or(0, |text| text.lines().count())
+    fs::read_to_string(bench.work().join("runs/r/events.ndjson"))
+        .map_or(0, |text| text.lines().count())
 }
 
 /// Waits until the run has written `count` events; false when it ended before.
 fn wait_for_events(bench: &Bench, child: &mut std::process::Child, count: usize) -> bool {
     let start = Instant::now();
     while lines(bench) < count {
-        assert!(start.elapsed() < Duration::from_secs(120), "the run writes no events");
+        assert!(
+            start.elapsed() < Duration::from_secs(120),
+            "the run writes no events"
+        );
         if child.try_wait().unwrap().is_some() {
             return false;
         }
@@ -78,13 +84,20 @@ fn a_run_that_was_killed_again_and_again_ends_as_if_it_had_not() {
             child = killed.start(&RUN);
         }
     }
-    let ended = Ran::new(&["train", "--resume", "r"], child.wait_with_output().unwrap());
+    let ended = Ran::new(
+        &["train", "--resume", "r"],
+        child.wait_with_output().unwrap(),
+    );
     ended.ok();
     assert!(kills >= 5, "only {kills} kills");
     assert_eq!(weights(&alone), weights(&killed), "the weights differ");
     let (left, right) = (timeless(&alone), timeless(&killed));
     let steps = |events: &[Value]| -> Vec<Value> {
-        events.iter().filter(|event| event["event"] != "run_started").cloned().collect()
+        events
+            .iter()
+            .filter(|event| event["event"] != "run_started")
+            .cloned()
+            .collect()
     };
     assert_eq!(steps(&left), steps(&right));
 }
@@ -94,7 +107,10 @@ fn ctrl_c_saves_a_checkpoint_and_resume_continues() {
     let bench = Bench::new();
     let mut child = bench.start(&RUN);
     assert!(wait_for_events(&bench, &mut child, 8));
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status()
+        .unwrap();
     assert!(sent.success());
     let ran = Ran::new(&RUN, child.wait_with_output().unwrap());
     ran.code(130).tells(&["--resume"]);
@@ -111,7 +127,14 @@ fn newest(bench: &Bench) -> PathBuf {
         .unwrap()
         .flatten()
         .map(|entry| entry.path())
-        .filter(|path| path.is_dir() && path.file_name().unwrap().to_string_lossy().starts_with("step-"))
+        .filter(|path| {
+            path.is_dir()
+                && path
+                    .file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with("step-")
+        })
         .collect();
     folders.sort();
     folders.pop().unwrap()
@@ -139,29 +162,51 @@ fn a_damaged_checkpoint_is_named_and_the_one_before_it_is_used() {
             bytes[middle] ^= 0x10;
         }
         fs::write(&file, bytes).unwrap();
-        bench.run(&["train", "--resume", "r"]).ok().tells(&["warning:", "model.safetensors"]);
+        bench
+            .run(&["train", "--resume", "r"])
+            .ok()
+            .tells(&["warning:", "model.safetensors"]);
     }
 }
 
 #[test]
 fn with_every_checkpoint_damaged_resume_refuses() {
     let bench = interrupted_run();
-    for entry in fs::read_dir(bench.work().join("runs/r/checkpoints")).unwrap().flatten() {
+    for entry in fs::read_dir(bench.work().join("runs/r/checkpoints"))
+        .unwrap()
+        .flatten()
+    {
         if entry.path().is_dir() {
             fs::write(entry.path().join("model.safetensors"), b"short").unwrap();
         }
     }
-    bench.run(&["train", "--resume", "r"]).fails(4, &["checkpoint"]);
+    bench
+        .run(&["train", "--resume", "r"])
+        .fails(4, &["checkpoint"]);
 }
 
 #[test]
 fn a_run_folder_that_cannot_be_written_is_named() {
     let bench = Bench::new();
     bench.write("blocked", "a file where a folder is due");
-    bench.run(&["train", "run.dir=blocked", "training.steps=1", "data.documents=100"]).fails(1, &["blocked"]);
+    bench
+        .run(&[
+            "train",
+            "run.dir=blocked",
+            "training.steps=1",
+            "data.documents=100",
+        ])
+        .fails(1, &["blocked"]);
     if cfg!(target_os = "linux") {
         // /proc refuses new folders even to root, as a read-only disk does.
-        bench.run(&["train", "run.dir=/proc/runs", "training.steps=1", "data.documents=100"]).fails(1, &["/proc/runs"]);
+        bench
+            .run(&[
+                "train",
+                "run.dir=/proc/runs",
+                "training.steps=1",
+                "data.documents=100",
+            ])
+            .fails(1, &["/proc/runs"]);
     }
 }
 
@@ -185,7 +230,10 @@ fn a_full_disk_ends_the_run_and_loses_no_checkpoint() {
     let folder = bench.work().join("runs/full/checkpoints");
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        assert!(!name.starts_with("step-") || entry.path().join("manifest.json").is_file(), "{name} is half written");
+        assert!(
+            !name.starts_with("step-") || entry.path().join("manifest.json").is_file(),
+            "{name} is half written"
+        );
     }
 }
 
@@ -209,5 +257,8 @@ fn two_processes_do_not_train_in_one_folder() {
 fn a_name_that_is_taken_is_refused() {
     let bench = Bench::new();
     bench.run(&quick_steps(2)).ok();
-    bench.run(&quick_steps(2)).fails(2, &["first"]).tells(&["--resume"]);
+    bench
+        .run(&quick_steps(2))
+        .fails(2, &["first"])
+        .tells(&["--resume"]);
 }

@@ -99,8 +99,12 @@ fn refuse_unknown_keys(value: &Value, schema: &Value, root: &Value, path: &str) 
     let schema = unwrap_option(schema, root);
     match value {
         Value::Object(entries) => {
-            let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-                return Ok(());
+            let none = Map::new();
+            let properties = match schema.get("properties").and_then(Value::as_object) {
+                Some(properties) => properties,
+                // A component without configuration.
+                None if schema.get("additionalProperties") == Some(&Value::Bool(false)) => &none,
+                None => return Ok(()),
             };
             let open = |key: &str| {
                 schema

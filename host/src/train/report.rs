@@ -75,7 +75,7 @@ fn next(model: &Path) -> String {
     let model = shell_word(model);
     format!(
         "\nwhat to type next:\n  \
-         codex-ml generate --model {model} --prompt \"The \"\n  \
+         codex-ml generate --model {model} --prompt \"The\"\n  \
          codex-ml evaluate --model {model}\n  \
          codex-ml train data.path=MY.txt          # the same on your own text"
     )

@@ -71,12 +71,7 @@ impl Setup {
             components,
         };
         // All of the configuration is checked before any work is done.
-        let data = options.section(
-            Kind::Dataset,
-            "data",
-            &config.data.name,
-            &config.data.plugin,
-        )?;
+        let data = options.data()?;
         options.section(
             Kind::Tokenizer,
             "tokenizer",
@@ -207,6 +202,21 @@ impl Options<'_> {
         config.retain(|_, value| !value.is_null());
         self.resolved
             .check_plugin(path, &schema, &Value::Object(config))
+    }
+
+    /// The dataset's keys. One that chooses its columns itself (a table's) must know which one is the text.
+    fn data(&self) -> Result<Value> {
+        let data = &self.resolved.config.data;
+        let mut keys = data.plugin.clone();
+        if let Some(column) = &data.text_column
+            && self
+                .schema(Kind::Dataset, "data", &data.name)?
+                .pointer("/properties/text_column")
+                .is_some()
+        {
+            keys.insert("text_column".into(), json!(column));
+        }
+        self.section(Kind::Dataset, "data", &data.name, &keys)
     }
 
     fn list(&self, kind: Kind, key: &str, entries: &[Component]) -> Result<Vec<(String, Value)>> {

@@ -7,6 +7,7 @@ mod bytes;
 mod config;
 mod folder;
 mod layout;
+mod literal;
 mod pieces;
 mod roles;
 mod threads;

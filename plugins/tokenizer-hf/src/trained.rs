@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use tokenizers::{ModelWrapper, PostProcessor, Tokenizer};
 
 use crate::bytes::{TokenBytes, is_divisible, is_lossless};
+use crate::literal::literal;
 use crate::pieces::{Piece, border, pieces};
 use crate::roles::Roles;
 use crate::threads::Threads;
@@ -73,8 +74,7 @@ impl Trained {
             hex
         });
         let size = tokens.size() as u32;
-        let mut literal = tokenizer.clone();
-        literal.set_encode_special_tokens(true);
+        let literal = literal(&tokenizer, &tokens).map_err(broken)?;
         Ok(Self {
             divisible: lossless && is_divisible(&tokenizer),
             longest_token: tokens.longest().max(1),
