@@ -37,7 +37,7 @@ fn settings() {
         .tells(&["grammar"]);
     bench
         .run(&["train", "--config", "nowhere.yaml"])
-        .fails(2, &["nowhere.yaml"]);
+        .fails(2, &["nowhere"]);
     bench.write("broken.yaml", "training: [\n");
     bench
         .run(&["train", "--config", "broken.yaml"])

@@ -177,7 +177,6 @@ fn accumulating_equals_one_larger_batch() {
         let arguments = [
             "train",
             "training.steps=6",
-            "training.evaluate_every=0",
             "data.documents=400",
             &name,
             batch,

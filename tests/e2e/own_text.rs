@@ -32,7 +32,6 @@ fn trains(bench: &Bench, file: &str, extra: &[&str]) -> String {
         "train",
         &path,
         "training.steps=4",
-        "training.evaluate_every=0",
         "run.name=own",
         "tokenizer.vocab_size=300",
         "--json",

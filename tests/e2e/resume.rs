@@ -248,7 +248,7 @@ fn two_processes_do_not_train_in_one_folder() {
     let bench = Bench::new();
     let mut child = bench.start(&RUN);
     assert!(wait_for_events(&bench, &mut child, 3));
-    bench.run(&["train", "--resume", "r"]).fails(1, &["runs/r"]);
+    bench.run(&["train", "--resume", "r"]).fails(2, &["runs/r"]);
     child.kill().unwrap();
     child.wait().unwrap();
 }

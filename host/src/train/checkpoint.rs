@@ -9,7 +9,7 @@ use codex_plugin_api::{Error, Model, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::durable::{Scratch, io_error, probe, remove_folder, write_file};
+use super::durable::{Scratch, io_error, probe, remove_folder, write_file, written};
 use crate::data::hex;
 
 const STATE: &str = "state.json";
@@ -83,7 +83,7 @@ pub(super) fn name(step: u64) -> String {
 pub(super) fn write(checkpoints: &Path, model: &dyn Model, state: &State) -> Result<()> {
     let scratch = Scratch::new(checkpoints, &name(state.step))?;
     let folder = scratch.path();
-    model.export_state(&path_text(folder)?)?;
+    written(model.export_state(&path_text(folder)?))?;
     probe();
     let json = serde_json::to_vec_pretty(state)
         .map_err(|error| Error::failed("cannot write down the run's state").because(&error))?;

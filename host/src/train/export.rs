@@ -4,7 +4,7 @@ use codex_plugin_api::{Error, Result};
 use serde_json::{Value, json};
 
 use super::checkpoint::path_text;
-use super::durable::{Scratch, probe, write_file};
+use super::durable::{Scratch, probe, write_file, written};
 use super::folder::{MODEL, RunFolder};
 use super::setup::Setup;
 use crate::model_folder::NOTE;
@@ -13,9 +13,9 @@ use crate::model_folder::NOTE;
 pub(super) fn export(setup: &Setup, folder: &RunFolder) -> Result<()> {
     let scratch = Scratch::new(folder.path(), MODEL)?;
     let path = path_text(scratch.path())?;
-    setup.model.save(&path)?;
+    written(setup.model.save(&path))?;
     probe();
-    setup.tokenizer.save(&path)?;
+    written(setup.tokenizer.save(&path))?;
     let config = &setup.resolved.config;
     let mut data = setup
         .resolved

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::checkpoint::path_text;
 use super::components::Components;
+use super::durable::written;
 use super::schedule::Schedule;
 use crate::app::App;
 use crate::config::{Component, Resolved};
@@ -80,6 +81,10 @@ impl Setup {
         )?;
         options.model(&config.model.plugin, None)?;
         let metrics = options.list(Kind::Metric, "metrics", &config.metrics)?;
+        for (name, config) in &metrics {
+            // Every evaluation makes its own; one that cannot be made is found out now, not at the first evaluation.
+            components.metric(name, config)?;
+        }
         let trackers = options.list(Kind::Tracker, "trackers", &config.trackers)?;
         let trackers = trackers
             .into_iter()
@@ -285,7 +290,7 @@ impl Options<'_> {
                 if config.get("path").is_none_or(Value::is_null) {
                     train_tokenizer(train, tokenizer.as_mut(), section.training_bytes, app)?;
                 }
-                tokenizer.save(&path_text(save_to)?)?;
+                written(tokenizer.save(&path_text(save_to)?))?;
                 save_to
             }
         };
