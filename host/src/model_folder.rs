@@ -243,11 +243,10 @@ impl ModelFolder {
 fn read_json(file: &Path) -> Result<Value> {
     let text =
         fs::read(file).or_error(|| Error::data(format!("cannot read {}", file.display())))?;
-    serde_json::from_slice(&text)
-        .or_error(|| {
-            Error::data(format!("{} is not JSON", file.display()))
-                .hint("copy the model folder again, or export it anew")
-        })
+    serde_json::from_slice(&text).or_error(|| {
+        Error::data(format!("{} is not JSON", file.display()))
+            .hint("copy the model folder again, or export it anew")
+    })
 }
 
 fn read_note(file: &Path) -> Result<Note> {

@@ -1,6 +1,6 @@
 //! Trains: from a configuration to a run folder with events, checkpoints and an exported model.
 //!
-//! [`start`] begins a run, [`resume`] takes one up again; both end in the same loop ([`training_loop`]), which reads from
+//! [`start`] begins a run, [`resume`] takes one up again; both end in the same loop (`training_loop`), which reads from
 //! top to bottom. Rows come from [`crate::data`], scores from [`crate::evaluate`], tensors stay in the model plugin.
 
 mod checkpoint;

@@ -1,6 +1,10 @@
 //! A bench for one test: an empty home, cache and working folder, and the built binary to run there.
 //! Shared by the end-to-end tests and the benchmark programs.
 #![allow(clippy::unwrap_used, reason = "a test harness")]
+#![allow(
+    clippy::return_self_not_must_use,
+    reason = "assertions in a chain end anywhere"
+)]
 
 use std::ffi::OsStr;
 use std::fs;

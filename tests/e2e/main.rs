@@ -12,6 +12,10 @@
 //! - `command_line`: help, completion, JSON, exit codes
 //! - `pages`: the documentation's promises: commands that it shows, pages that are generated
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a test that leaves something out says so"
+)]
 
 use codex_ml_tests as bench;
 

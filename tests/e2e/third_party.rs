@@ -304,8 +304,8 @@ fn completion_knows_its_command_and_its_options() {
         }
     }
     // What bash offers after `codex-ml greet --l`.
-    let ask = r#"source ./bash; [[ $(complete -p codex-ml) =~ -F\ ([^ ]+) ]]; COMP_WORDS=(codex-ml greet --l); COMP_CWORD=2
-        ${BASH_REMATCH[1]} codex-ml --l greet; echo ${COMPREPLY[@]}"#;
+    let ask = r"source ./bash; [[ $(complete -p codex-ml) =~ -F\ ([^ ]+) ]]; COMP_WORDS=(codex-ml greet --l); COMP_CWORD=2
+        ${BASH_REMATCH[1]} codex-ml --l greet; echo ${COMPREPLY[@]}";
     match Command::new("bash")
         .args(["-c", ask])
         .current_dir(bench.work())

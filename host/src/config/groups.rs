@@ -152,8 +152,10 @@ impl Library {
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Config`] naming the file.
 pub(super) fn read_file(path: &Path) -> Result<ConfigText> {
-    let text = std::fs::read_to_string(path)
-        .or_error(|| Error::config(format!("cannot read the config {}", path.display())))?;
+    let text = std::fs::read_to_string(path).or_error(|| {
+        Error::config(format!("cannot read the config {}", path.display()))
+            .hint("it must be a readable file of YAML in UTF-8")
+    })?;
     Ok(ConfigText {
         label: path.display().to_string(),
         text,

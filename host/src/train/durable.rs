@@ -23,16 +23,16 @@ pub(super) fn io_error(action: &str, path: &Path, error: &io::Error) -> Error {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             failed.hint("the folder must be writable; run.dir=FOLDER chooses another one")
         }
-        _ => failed.hint("check the path and the free space; run.dir=FOLDER chooses another folder"),
+        _ => {
+            failed.hint("check the path and the free space; run.dir=FOLDER chooses another folder")
+        }
     }
 }
 
 /// What a component answered that was told to write files. That it could not is the disk's failure, not the plugin's.
 pub(super) fn written(answer: Result<()>) -> Result<()> {
     answer.map_err(|error| match error.kind() {
-        codex_plugin_api::ErrorKind::Plugin => {
-            error.with_kind(codex_plugin_api::ErrorKind::Failed)
-        }
+        codex_plugin_api::ErrorKind::Plugin => error.with_kind(codex_plugin_api::ErrorKind::Failed),
         _ => error,
     })
 }

@@ -1,5 +1,5 @@
 //! The residual sum and its layer norm in one pass (Ba, Kiros and Hinton 2016). The variance is taken in a second
-//! pass over the row, since E[x²]−mean² loses all digits where the mean is large. Dropout before it is left to others.
+//! pass over the row, since `E[x²]`−mean² loses all digits where the mean is large. Dropout before it is left to others.
 
 use candle_core::Tensor;
 use rayon::prelude::*;

@@ -26,9 +26,13 @@ pub(crate) fn literal(
         let pieces = model
             .iter()
             .enumerate()
-            .map(|(id, (piece, score))| match tokens.is_special(id as u32) {
-                true => (format!("{UNREACHABLE}{piece}"), *score),
-                false => (piece.clone(), *score),
+            .map(|(id, (piece, score))| {
+                let hidden = if tokens.is_special(id as u32) {
+                    UNREACHABLE
+                } else {
+                    ""
+                };
+                (format!("{hidden}{piece}"), *score)
             })
             .collect();
         literal.with_model(Unigram::from(pieces, unknown, model.byte_fallback())?);

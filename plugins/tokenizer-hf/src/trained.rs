@@ -169,9 +169,10 @@ impl Trained {
             text = &text[..end];
         }
         let exact = self.vocabulary.lossless;
-        let tokenizer = match options.parse_special_tokens {
-            true => &self.tokenizer,
-            false => &self.literal,
+        let tokenizer = if options.parse_special_tokens {
+            &self.tokenizer
+        } else {
+            &self.literal
         };
         let encoding = if options.byte_offsets && !exact {
             tokenizer.encode(text, options.add_special_tokens)
