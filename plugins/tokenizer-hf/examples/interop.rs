@@ -1,4 +1,4 @@
-//! Trains one tokenizer of each algorithm on a file and writes what `tests/interop/compare.py` needs to compare them
+//! Trains one tokenizer of each algorithm on a file and writes what `tests/interop/tokenizer_hf.py` needs to compare them
 //! with Transformers: `cargo run --release -p codex-plugin-tokenizer-hf --example interop -- TEXT_FILE FOLDER`.
 
 use codex_plugin_api::serde_json::json;

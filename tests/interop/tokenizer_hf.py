@@ -1,7 +1,7 @@
 """Compares the tokenizers that `examples/interop.rs` wrote with what Transformers makes of the same folders.
 
     cargo run --release -p codex-plugin-tokenizer-hf --example interop -- TEXT_FILE FOLDER
-    python compare.py FOLDER          (needs: pip install transformers)
+    python tests/interop/tokenizer_hf.py FOLDER          (needs: pip install transformers)
 """
 
 import json
