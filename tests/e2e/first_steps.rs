@@ -237,3 +237,18 @@ fn walk(folder: &std::path::Path) -> Vec<(String, std::time::SystemTime)> {
     }
     files
 }
+
+#[test]
+fn the_default_run_comes_within_ten_percent_of_the_entropy_floor() {
+    let bench = Bench::new();
+    let result = bench.run(&["train", "--json"]).ok().json();
+    let metrics = &result["metrics"];
+    let (reached, floor) = (
+        metrics["bits_per_byte"].as_f64().unwrap(),
+        metrics["bits_per_byte_floor"].as_f64().unwrap(),
+    );
+    assert!(
+        floor < reached && reached < 1.1 * floor,
+        "{reached} bits per byte where the floor is {floor}"
+    );
+}
