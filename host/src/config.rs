@@ -28,6 +28,7 @@ pub use origin::Origin;
 pub use reference::reference;
 pub use schema::{Published, host_schema, merged_schema};
 pub use sweep::expand;
+pub(crate) use yaml::parse_value;
 
 use crate::data::hex;
 use crate::plugins::schema::ConfigSchema;

@@ -3,6 +3,7 @@
 use codex_plugin_api::{Error, Result};
 use serde_json::{Map, Value};
 
+use crate::config::parse_value;
 use crate::data::DataSource;
 
 /// One `key=value`.
@@ -23,7 +24,7 @@ impl Setting {
         match word.split_once('=') {
             Some((key, value)) if !key.trim().is_empty() => Ok(Self {
                 key: key.trim().to_owned(),
-                value: read_value(value),
+                value: parse_value(value),
             }),
             _ => Err(Error::config(format!("{word:?} is not a setting"))
                 .hint("settings are written key=value, for example data.text_column=body")),
@@ -48,13 +49,6 @@ impl Setting {
         Error::config(format!("there is no setting {:?} here", self.key))
             .hint(format!("what can be set is {known}"))
     }
-}
-
-fn read_value(text: &str) -> Value {
-    if text.is_empty() {
-        return Value::String(String::new());
-    }
-    serde_saphyr::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()))
 }
 
 /// A component's name and keys.

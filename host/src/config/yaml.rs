@@ -149,7 +149,7 @@ pub(super) fn parse(text: &str, name: &str) -> Result<Node> {
 }
 
 /// Parses the value of an override; what is not YAML by itself is text (`data.path=C:\a: b`).
-pub(super) fn parse_value(text: &str) -> Value {
+pub(crate) fn parse_value(text: &str) -> Value {
     if text.is_empty() {
         return Value::String(String::new());
     }
