@@ -7,10 +7,11 @@ mod training;
 
 use std::path::Path;
 
+use codex_nn::Precision;
 use codex_plugin_api::{
-    Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, Loss, Model, ModelInfo,
-    OptimizerStep, Parameter, Result, ScoreRequest, Scores, Site, TokenBatch, TrainingPass,
-    TrainingSettings,
+    Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, LogLevel, Loss, Model,
+    ModelInfo, OptimizerStep, Parameter, Result, ScoreRequest, Scores, Site, TokenBatch,
+    TrainingPass, TrainingSettings,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
@@ -34,7 +35,15 @@ impl FromConfig for MiniLm {
     type Config = Settings;
 
     fn from_config(settings: Settings, host: HostRef) -> Result<Self> {
-        Self::new(&settings, host.threads())
+        let model = Self::new(&settings, host.threads())?;
+        let wanted = settings.products()?;
+        if model.decoder.workspace.precision() != wanted {
+            host.log(
+                LogLevel::Warning,
+                "precision is bf16, but this CPU has no dot products of bf16: computing in f32",
+            );
+        }
+        Ok(model)
     }
 }
 
@@ -46,6 +55,7 @@ impl MiniLm {
     /// [`codex_plugin_api::ErrorKind::Data`] for a folder that does not load.
     pub fn new(settings: &Settings, threads: usize) -> Result<Self> {
         settings.check_device()?;
+        let precision = settings.products()?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(|index| format!("minilm-{index}"))
@@ -53,13 +63,16 @@ impl MiniLm {
             .map_err(|cause| {
                 Error::failed(format!("cannot start {threads} threads")).because(&cause)
             })?;
-        let decoder = if let Some(path) = &settings.path {
+        let mut decoder = if let Some(path) = &settings.path {
             folder::load(Path::new(path))?
         } else {
             let decoder = Decoder::new(settings.decoder()?)?;
             decoder.parameters.initialise(settings.seed)?;
             decoder
         };
+        if precision.is_native() {
+            decoder.workspace.set_precision(precision);
+        }
         Ok(Self {
             decoder,
             pool,
@@ -83,6 +96,12 @@ impl MiniLm {
             let logits = self.decoder.logits(&hidden)?;
             Ok::<_, codex_nn::Error>(codex_nn::Read::new(&logits)?.to_vec())
         }))
+    }
+
+    /// Makes matrix products round their operands as `precision` says, whether or not the CPU is fast at it. For
+    /// tests and tools; the setting `precision` asks the CPU.
+    pub fn set_product_precision(&mut self, precision: Precision) {
+        self.decoder.workspace.set_precision(precision);
     }
 
     /// The gradients that have gathered since the last optimizer step, by the names of [`Model::parameters`]. For
@@ -128,7 +147,11 @@ impl Model for MiniLm {
             hidden_size: config.hidden_size as u32,
             tasks: vec!["causal-lm".to_owned()],
             device: "cpu".to_owned(),
-            precision: "f32".to_owned(),
+            precision: match self.decoder.workspace.precision() {
+                Precision::F32 => "f32",
+                Precision::Bf16 => "bf16",
+            }
+            .to_owned(),
         })
     }
 

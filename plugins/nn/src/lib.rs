@@ -21,6 +21,7 @@ pub mod layer_norm;
 pub mod linear;
 pub mod linear_cross_entropy;
 mod matmul;
+mod precision;
 pub mod random;
 pub mod rms_norm;
 pub mod rope;
@@ -32,6 +33,7 @@ mod vectorized;
 mod workspace;
 
 pub use error::{Error, Result};
+pub use precision::Precision;
 pub use sequences::Sequences;
 pub use storage::{Read, write};
 pub use workspace::Workspace;

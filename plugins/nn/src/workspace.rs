@@ -1,12 +1,13 @@
 //! Buffers that are used again: a training step needs the same large buffers every time, and fresh ones cost a page
-//! fault every four KiB. What goes into them is left to the functions.
+//! fault every four KiB. What goes into them is left to the functions. Also says how precise matrix products are, so
+//! that one model has one answer.
 
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::{Device, Shape, Tensor};
 
 use crate::storage::take_buffer;
-use crate::{Read, Result};
+use crate::{Precision, Read, Result};
 
 /// Below this many elements the allocator is as good.
 const SMALLEST: usize = 4096;
@@ -17,6 +18,7 @@ const SMALLEST: usize = 4096;
 /// is simply dropped goes back to the allocator.
 #[derive(Debug, Default)]
 pub struct Workspace {
+    precision: Precision,
     free: Mutex<Vec<Vec<f32>>>,
 }
 
@@ -24,6 +26,16 @@ impl Workspace {
     /// An empty store.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The precision of matrix products.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// Sets the precision of the matrix products that follow.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
     }
 
     /// A buffer of `length` elements **with arbitrary contents**: the taker writes all of them.

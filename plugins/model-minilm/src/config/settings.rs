@@ -1,5 +1,6 @@
 //! What a user may set for this model in a run's configuration. The host validates against the schema made from this.
 
+use codex_nn::Precision;
 use codex_nn::attention::Heads;
 use codex_nn::gelu::Form;
 use codex_plugin_api::schemars::{self, JsonSchema};
@@ -65,7 +66,8 @@ pub struct Settings {
     pub seed: u64,
     /// Where to compute: `auto` or `cpu`.
     pub device: String,
-    /// What to compute in: `f32`.
+    /// What matrix products round their operands to: `f32` (`auto`) or `bf16`, which needs a CPU with dot products of
+    /// bf16 and is `f32` elsewhere. Weights and their gradients are `f32` in any case.
     pub precision: String,
     /// Written to `config.json` for those who generate elsewhere.
     pub bos_token_id: Option<u32>,
@@ -102,7 +104,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Refuses devices and precisions that this build does not have.
+    /// Refuses devices that this build does not have.
     pub(crate) fn check_device(&self) -> Result<()> {
         if !matches!(self.device.as_str(), "auto" | "cpu") {
             return Err(Error::config(format!(
@@ -111,14 +113,19 @@ impl Settings {
             ))
             .hint("set device to cpu"));
         }
-        if !matches!(self.precision.as_str(), "auto" | "f32") {
-            return Err(Error::config(format!(
-                "precision is {:?}, but this build computes in f32 only",
-                self.precision
-            ))
-            .hint("set precision to f32"));
-        }
         Ok(())
+    }
+
+    /// The precision that is asked for; the CPU may not have it.
+    pub(crate) fn products(&self) -> Result<Precision> {
+        match self.precision.as_str() {
+            "auto" | "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            other => Err(Error::config(format!(
+                "precision is {other:?}, which this model does not compute in"
+            ))
+            .hint("set precision to f32 or bf16")),
+        }
     }
 
     /// The decoder that the settings describe.

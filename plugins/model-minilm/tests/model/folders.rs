@@ -453,10 +453,10 @@ fn settings_that_do_not_fit_are_refused() {
     );
     check(
         Settings {
-            precision: "bf16".into(),
+            precision: "f64".into(),
             ..base()
         },
-        "precision is \"bf16\"",
+        "precision is \"f64\"",
     );
     let odd = Settings {
         architecture: ArchitectureName::Llama,
