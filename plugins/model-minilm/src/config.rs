@@ -29,7 +29,7 @@ impl Architecture {
 
 /// The sizes and choices of one decoder.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct DecoderConfig {
+pub(crate) struct NetworkConfig {
     /// Layout of weights and family of functions.
     pub(crate) architecture: Architecture,
     /// Rows of the token embedding.

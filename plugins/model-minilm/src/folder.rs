@@ -8,8 +8,8 @@ use std::path::Path;
 
 use codex_plugin_api::{Error, Result};
 
-use crate::config::{DecoderConfig, hugging_face};
-use crate::decoder::Decoder;
+use crate::config::{NetworkConfig, hugging_face};
+use crate::network::Network;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -17,7 +17,7 @@ const INDEX: &str = "model.safetensors.index.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// Reads `config.json`.
-pub(crate) fn config(folder: &Path) -> Result<DecoderConfig> {
+pub(crate) fn config(folder: &Path) -> Result<NetworkConfig> {
     let path = folder.join(CONFIG);
     let text = std::fs::read_to_string(&path).map_err(|cause| {
         Error::data(format!("cannot read {}", path.display()))
@@ -28,16 +28,16 @@ pub(crate) fn config(folder: &Path) -> Result<DecoderConfig> {
 }
 
 /// Loads a whole folder.
-pub(crate) fn load(folder: &Path) -> Result<Decoder> {
+pub(crate) fn load(folder: &Path) -> Result<Network> {
     let config = config(folder)?;
     // Before memory is asked for: sizes that the weights do not have.
     let files = read::weight_files(folder)?;
-    let decoder = Decoder::new(config)?;
-    read::weights(&decoder, &files)?;
-    Ok(decoder)
+    let network = Network::new(config)?;
+    read::weights(&network, &files)?;
+    Ok(network)
 }
 
-/// Loads the weights of a folder into a decoder that exists.
-pub(crate) fn load_into(folder: &Path, decoder: &Decoder) -> Result<()> {
-    read::weights(decoder, &read::weight_files(folder)?)
+/// Loads the weights of a folder into a network that exists.
+pub(crate) fn load_into(folder: &Path, network: &Network) -> Result<()> {
+    read::weights(network, &read::weight_files(folder)?)
 }

@@ -2,13 +2,16 @@
 //! CPU. The training functions are `codex-nn`'s; data, schedules, checkpoints' timing and choosing the next id in
 //! generation are the host's.
 
-mod block;
 mod config;
 mod decoder;
 mod failure;
 mod folder;
+mod heads;
 mod model;
+mod network;
 mod parameters;
+mod parts;
+mod pass;
 mod sites;
 
 pub use config::settings::{ArchitectureName, Settings};

@@ -1,5 +1,5 @@
-//! The model as a plugin offers it: a decoder with a pool of threads, a training state once training has begun, and
-//! generation sessions. The functions are left to `decoder`, files to `folder`.
+//! The model as a plugin offers it: a network with a pool of threads, a training state once training has begun, and
+//! generation sessions. The functions are left to `network`, files to `folder`.
 
 mod batch;
 mod generation;
@@ -16,16 +16,16 @@ use codex_plugin_api::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::settings::Settings;
-use crate::decoder::Decoder;
 use crate::failure::numeric;
 use crate::folder;
+use crate::network::Network;
 use batch::Packed;
 use generation::Sessions;
 use training::Training;
 
-/// A causal decoder that trains, scores and generates on the CPU.
+/// A causal network that trains, scores and generates on the CPU.
 pub struct MiniLm {
-    decoder: Decoder,
+    network: Network,
     pool: ThreadPool,
     training: Option<Training>,
     sessions: Sessions,
@@ -37,7 +37,7 @@ impl FromConfig for MiniLm {
     fn from_config(settings: Settings, host: HostRef) -> Result<Self> {
         let model = Self::new(&settings, host.threads())?;
         let wanted = settings.products()?;
-        if model.decoder.workspace.precision() != wanted {
+        if model.network.workspace.precision() != wanted {
             host.log(
                 LogLevel::Warning,
                 "precision is bf16, but this CPU has no dot products of bf16: computing in f32",
@@ -63,18 +63,18 @@ impl MiniLm {
             .map_err(|cause| {
                 Error::failed(format!("cannot start {threads} threads")).because(&cause)
             })?;
-        let mut decoder = if let Some(path) = &settings.path {
+        let mut network = if let Some(path) = &settings.path {
             folder::load(Path::new(path))?
         } else {
-            let decoder = Decoder::new(settings.decoder()?)?;
-            decoder.parameters.initialise(settings.seed)?;
-            decoder
+            let network = Network::new(settings.network()?)?;
+            network.parameters.initialise(settings.seed)?;
+            network
         };
         if precision.is_native() {
-            decoder.workspace.set_precision(precision);
+            network.workspace.set_precision(precision);
         }
         Ok(Self {
-            decoder,
+            network,
             pool,
             training: None,
             sessions: Sessions::default(),
@@ -87,13 +87,13 @@ impl MiniLm {
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Data`] naming an id beyond the vocabulary or a sequence that is too long.
     pub fn logits(&self, sequences: Ids<'_>) -> Result<Vec<f32>> {
-        let packed = Packed::new(&self.decoder.config, sequences)?;
+        let packed = Packed::new(&self.network.config, sequences)?;
         if packed.is_empty() {
             return Ok(Vec::new());
         }
         numeric(self.pool.install(|| {
-            let hidden = self.decoder.hidden(&packed.tokens(), None)?;
-            let logits = self.decoder.logits(&hidden)?;
+            let hidden = self.network.hidden(&packed.tokens(), None)?;
+            let logits = self.network.logits(&packed.tokens(), &hidden)?;
             Ok::<_, codex_nn::Error>(codex_nn::Read::new(&logits)?.to_vec())
         }))
     }
@@ -101,7 +101,7 @@ impl MiniLm {
     /// Makes matrix products round their operands as `precision` says, whether or not the CPU is fast at it. For
     /// tests and tools; the setting `precision` asks the CPU.
     pub fn set_product_precision(&mut self, precision: Precision) {
-        self.decoder.workspace.set_precision(precision);
+        self.network.workspace.set_precision(precision);
     }
 
     /// The gradients that have gathered since the last optimizer step, by the names of [`Model::parameters`]. For
@@ -111,7 +111,7 @@ impl MiniLm {
     /// When training has not begun.
     pub fn gradient(&self, name: &str) -> Result<Vec<f32>> {
         let gradients = self
-            .decoder
+            .network
             .parameters
             .gradients()
             .ok_or_else(training::not_begun)?;
@@ -123,11 +123,11 @@ impl MiniLm {
     /// # Errors
     /// When there is no such parameter.
     pub fn value(&self, name: &str) -> Result<Vec<f32>> {
-        self.part(name, self.decoder.parameters.values())
+        self.part(name, self.network.parameters.values())
     }
 
     fn part(&self, name: &str, flat: &candle_core::Tensor) -> Result<Vec<f32>> {
-        let entries = self.decoder.parameters.entries();
+        let entries = self.network.parameters.entries();
         let entry = entries
             .iter()
             .find(|entry| entry.name == name)
@@ -138,16 +138,16 @@ impl MiniLm {
 
 impl Model for MiniLm {
     fn info(&self) -> Result<ModelInfo> {
-        let config = &self.decoder.config;
+        let config = &self.network.config;
         Ok(ModelInfo {
             architecture: config.architecture.model_type().to_owned(),
-            parameters: self.decoder.parameters.count() as u64,
+            parameters: self.network.parameters.count() as u64,
             vocab_size: config.vocab_size as u32,
             max_sequence_length: config.max_positions as u32,
             hidden_size: config.hidden_size as u32,
             tasks: vec!["causal-lm".to_owned()],
             device: "cpu".to_owned(),
-            precision: match self.decoder.workspace.precision() {
+            precision: match self.network.workspace.precision() {
                 Precision::F32 => "f32",
                 Precision::Bf16 => "bf16",
             }
@@ -156,7 +156,7 @@ impl Model for MiniLm {
     }
 
     fn parameters(&self) -> Result<Vec<Parameter>> {
-        let entries = self.decoder.parameters.entries().iter();
+        let entries = self.network.parameters.entries().iter();
         Ok(entries
             .map(|entry| Parameter {
                 name: entry.name.clone(),
@@ -171,14 +171,14 @@ impl Model for MiniLm {
         if request.sequence_outputs {
             return Err(Error::unsupported("an output for each sequence"));
         }
-        let packed = Packed::of_batch(&self.decoder.config, batch)?;
-        let targets = packed.targets(&self.decoder.config, batch)?;
+        let packed = Packed::of_batch(&self.network.config, batch)?;
+        let targets = packed.targets(&self.network.config, batch)?;
         let found = if packed.is_empty() {
             Vec::new()
         } else {
             numeric(
                 self.pool
-                    .install(|| self.decoder.scores(&packed.tokens(), &targets)),
+                    .install(|| self.network.scores(&packed.tokens(), &targets)),
             )?
         };
         let mut scores = Scores {
@@ -200,53 +200,53 @@ impl Model for MiniLm {
     }
 
     fn save(&self, folder: &str) -> Result<()> {
-        folder::write::model(Path::new(folder), &self.decoder)
+        folder::write::model(Path::new(folder), &self.network)
     }
 
     fn begin_training(&mut self, settings: &TrainingSettings) -> Result<()> {
-        self.training = Some(Training::begin(&mut self.decoder, settings)?);
+        self.training = Some(Training::begin(&mut self.network, settings)?);
         Ok(())
     }
 
     fn forward_backward(&mut self, batch: &TokenBatch<'_>, pass: &TrainingPass) -> Result<Loss> {
         let training = self.training.as_ref().ok_or_else(training::not_begun)?;
-        let (decoder, pool) = (&self.decoder, &self.pool);
-        training.forward_backward(decoder, pool, batch, pass)
+        let (network, pool) = (&self.network, &self.pool);
+        training.forward_backward(network, pool, batch, pass)
     }
 
     fn gradients(&mut self) -> Result<Vec<GradientSummary>> {
-        training::summaries(&self.decoder)
+        training::summaries(&self.network)
     }
 
     fn optimizer_step(&mut self, step: &OptimizerStep) -> Result<f64> {
         let training = self.training.as_mut().ok_or_else(training::not_begun)?;
-        let decoder = &self.decoder;
-        self.pool.install(|| training.step(decoder, step))
+        let network = &self.network;
+        self.pool.install(|| training.step(network, step))
     }
 
     fn lend_gradients(&mut self) -> Result<Vec<GradientBuffer>> {
-        training::lend(&self.decoder)
+        training::lend(&self.network)
     }
 
     fn export_state(&self, folder: &str) -> Result<()> {
         let training = self.training.as_ref().ok_or_else(training::not_begun)?;
-        folder::write::model(Path::new(folder), &self.decoder)?;
-        training.export(&self.decoder, Path::new(folder))
+        folder::write::model(Path::new(folder), &self.network)?;
+        training.export(&self.network, Path::new(folder))
     }
 
     fn import_state(&mut self, folder: &str) -> Result<()> {
         let training = self.training.as_mut().ok_or_else(training::not_begun)?;
-        folder::load_into(Path::new(folder), &self.decoder)?;
-        training.import(&self.decoder, Path::new(folder))
+        folder::load_into(Path::new(folder), &self.network)?;
+        training.import(&self.network, Path::new(folder))
     }
 
     fn open_session(&mut self) -> Result<u64> {
-        Ok(self.sessions.open(&self.decoder.config))
+        Ok(self.sessions.open(&self.network.config))
     }
 
     fn extend_sessions(&mut self, sessions: &[u64], ids: Ids<'_>) -> Result<Vec<f32>> {
-        let (decoder, pool) = (&self.decoder, &self.pool);
-        self.sessions.extend(decoder, pool, sessions, ids)
+        let (network, pool) = (&self.network, &self.pool);
+        self.sessions.extend(network, pool, sessions, ids)
     }
 
     fn truncate_session(&mut self, session: u64, length: u64) -> Result<()> {
@@ -258,6 +258,6 @@ impl Model for MiniLm {
     }
 
     fn sites(&self) -> Result<Vec<Site>> {
-        Ok(crate::sites::of(&self.decoder))
+        Ok(crate::sites::of(&self.network))
     }
 }

@@ -49,7 +49,7 @@ struct View {
     received: AtomicBool,
 }
 
-/// What a decoder's parameters are, before there are any numbers.
+/// What a network's parameters are, before there are any numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     entries: Vec<Entry>,
@@ -93,7 +93,7 @@ impl Plan {
     }
 }
 
-/// The parameters of a decoder and, while it trains, their gradients.
+/// The parameters of a network and, while it trains, their gradients.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     entries: Vec<Entry>,
@@ -181,6 +181,11 @@ impl Parameters {
             view.received.store(true, Ordering::Relaxed);
         }
         view.gradient.as_ref()
+    }
+
+    /// Whether anything in a view trains.
+    pub(crate) fn trains(&self, slot: Slot) -> bool {
+        self.views[slot.0].gradient.is_some()
     }
 
     /// Makes room for gradients, all zero, and decides what trains.

@@ -1,9 +1,9 @@
-//! The places in a decoder where an adapter can add operations: every linear map, under the name of its saved module.
+//! The places in a network where an adapter can add operations: every linear map, under the name of its saved module.
 
 use codex_plugin_api::Site;
 
 use crate::config::Architecture;
-use crate::decoder::Decoder;
+use crate::network::Network;
 
 /// The role of a module by the last part of its name.
 fn role(module: &str) -> Option<&'static str> {
@@ -24,11 +24,11 @@ fn role(module: &str) -> Option<&'static str> {
     })
 }
 
-/// All sites of `decoder`, in the order of its parameters.
-pub(crate) fn of(decoder: &Decoder) -> Vec<Site> {
-    let gpt2 = decoder.config.architecture == Architecture::Gpt2;
+/// All sites of `network`, in the order of its parameters.
+pub(crate) fn of(network: &Network) -> Vec<Site> {
+    let gpt2 = network.config.architecture == Architecture::Gpt2;
     let mut sites = Vec::new();
-    for entry in decoder.parameters.entries() {
+    for entry in network.parameters.entries() {
         let (Some(module), &[rows, columns]) =
             (entry.name.strip_suffix(".weight"), entry.shape.as_slice())
         else {

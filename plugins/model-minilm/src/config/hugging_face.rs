@@ -6,7 +6,7 @@ use codex_nn::gelu::Form;
 use codex_plugin_api::{Error, Result};
 use serde_json::{Map, Value, json};
 
-use super::{Architecture, DecoderConfig};
+use super::{Architecture, NetworkConfig};
 
 /// Reads keys of one `config.json`, naming file and key in errors.
 struct Reader<'a> {
@@ -92,7 +92,7 @@ impl Reader<'_> {
 }
 
 /// Reads the text of a `config.json`; `file` is named in errors.
-pub(crate) fn parse(text: &str, file: &str) -> Result<DecoderConfig> {
+pub(crate) fn parse(text: &str, file: &str) -> Result<NetworkConfig> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
         Error::data(format!("{file} is not JSON: {error}"))
             .hint("the file is damaged; copy the folder again")
@@ -117,7 +117,7 @@ pub(crate) fn parse(text: &str, file: &str) -> Result<DecoderConfig> {
     Ok(config)
 }
 
-fn gpt2(reader: &Reader<'_>) -> Result<DecoderConfig> {
+fn gpt2(reader: &Reader<'_>) -> Result<NetworkConfig> {
     reader.refuse_unless("scale_attn_weights", true, true)?;
     reader.refuse_unless("scale_attn_by_inverse_layer_idx", false, false)?;
     reader.refuse_unless("add_cross_attention", false, false)?;
@@ -131,7 +131,7 @@ fn gpt2(reader: &Reader<'_>) -> Result<DecoderConfig> {
             return Err(reader.wrong("activation_function", &json!(other), "gelu_new or gelu"));
         }
     };
-    Ok(DecoderConfig {
+    Ok(NetworkConfig {
         architecture: Architecture::Gpt2,
         vocab_size: reader.size("vocab_size")?,
         hidden_size,
@@ -157,14 +157,14 @@ fn gpt2(reader: &Reader<'_>) -> Result<DecoderConfig> {
     })
 }
 
-fn llama(reader: &Reader<'_>) -> Result<DecoderConfig> {
+fn llama(reader: &Reader<'_>) -> Result<NetworkConfig> {
     let activation = reader.word("hidden_act", "silu")?;
     if !matches!(activation, "silu" | "swish") {
         return Err(reader.wrong("hidden_act", &json!(activation), "silu"));
     }
     let hidden_size = reader.size("hidden_size")?;
     let heads = reader.size("num_attention_heads")?;
-    Ok(DecoderConfig {
+    Ok(NetworkConfig {
         architecture: Architecture::Llama,
         vocab_size: reader.size("vocab_size")?,
         hidden_size,
@@ -228,7 +228,7 @@ fn rope_theta(reader: &Reader<'_>) -> Result<f64> {
     Err(reader.wrong("rope_theta", &json!(theta), "a number above 0"))
 }
 
-impl DecoderConfig {
+impl NetworkConfig {
     /// What single keys cannot show: that the sizes fit together.
     pub(crate) fn check(&self) -> Result<(), String> {
         let heads = self.heads;

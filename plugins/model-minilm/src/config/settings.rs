@@ -8,7 +8,7 @@ use codex_plugin_api::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::{Architecture, DecoderConfig};
+use super::{Architecture, NetworkConfig};
 
 /// The layout of a new model's weights.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
@@ -128,11 +128,11 @@ impl Settings {
         }
     }
 
-    /// The decoder that the settings describe.
+    /// The network that the settings describe.
     ///
     /// # Errors
     /// When the sizes do not fit together.
-    pub(crate) fn decoder(&self) -> Result<DecoderConfig> {
+    pub(crate) fn network(&self) -> Result<NetworkConfig> {
         let architecture = match self.architecture {
             ArchitectureName::Gpt2 => Architecture::Gpt2,
             ArchitectureName::Llama => Architecture::Llama,
@@ -169,7 +169,7 @@ impl Settings {
             // Left out, Transformers would take GPT-2's own 50256, which a small vocabulary does not have.
             other.insert(key.to_owned(), json!(id));
         }
-        let config = DecoderConfig {
+        let config = NetworkConfig {
             architecture,
             vocab_size: self.vocab_size as usize,
             hidden_size: hidden,

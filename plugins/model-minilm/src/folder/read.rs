@@ -13,8 +13,8 @@ use serde_json::Value;
 
 use super::{INDEX, OPTIMIZER, WEIGHTS};
 use crate::config::Architecture;
-use crate::decoder::Decoder;
 use crate::failure::numeric;
+use crate::network::Network;
 use crate::parameters::Entry;
 
 /// The files that hold a folder's weights.
@@ -167,22 +167,22 @@ fn all_seen(
 }
 
 /// Tensors that Transformers has saved beside the weights and that are computed here.
-fn is_derived(decoder: &Decoder, name: &str) -> bool {
-    (decoder.config.tied && name == "lm_head.weight")
+fn is_derived(network: &Network, name: &str) -> bool {
+    (network.config.tied && name == "lm_head.weight")
         || name.ends_with(".attn.bias")
         || name.ends_with(".attn.masked_bias")
         || name.ends_with("rotary_emb.inv_freq")
 }
 
-/// Fills all parameters of `decoder` from `files`.
-pub(crate) fn weights(decoder: &Decoder, files: &[PathBuf]) -> Result<()> {
-    let entries = decoder.parameters.entries();
+/// Fills all parameters of `network` from `files`.
+pub(crate) fn weights(network: &Network, files: &[PathBuf]) -> Result<()> {
+    let entries = network.parameters.entries();
     let places: BTreeMap<&str, usize> = entries
         .iter()
         .enumerate()
         .map(|(index, entry)| (entry.name.as_str(), index))
         .collect();
-    let prefix = match decoder.config.architecture {
+    let prefix = match network.config.architecture {
         Architecture::Gpt2 => "transformer.",
         Architecture::Llama => "model.",
     };
@@ -199,15 +199,15 @@ pub(crate) fn weights(decoder: &Decoder, files: &[PathBuf]) -> Result<()> {
                         name,
                         view,
                         &entries[index],
-                        decoder.parameters.values(),
+                        network.parameters.values(),
                     )
                 }
-                None if is_derived(decoder, name) => Ok(()),
+                None if is_derived(network, name) => Ok(()),
                 None => Err(Error::data(format!(
                     "{}: tensor {name} of shape {:?} has no place in this {} model",
                     file.display(),
                     view.shape(),
-                    decoder.config.architecture.model_type()
+                    network.config.architecture.model_type()
                 ))
                 .hint("config.json and the weights are of different models")),
             }

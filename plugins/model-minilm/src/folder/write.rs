@@ -10,8 +10,8 @@ use codex_plugin_api::{Error, Result};
 use safetensors::{Dtype, View, serialize_to_file};
 
 use super::{CONFIG, OPTIMIZER, WEIGHTS};
-use crate::decoder::Decoder;
 use crate::failure::numeric;
+use crate::network::Network;
 use crate::parameters::Entry;
 
 enum Numbers<'a> {
@@ -76,18 +76,18 @@ fn parts<'a>(prefix: &str, entries: &'a [Entry], values: &'a [f32]) -> Vec<(Stri
 }
 
 /// Writes `config.json` and `model.safetensors`.
-pub(crate) fn model(folder: &Path, decoder: &Decoder) -> Result<()> {
+pub(crate) fn model(folder: &Path, network: &Network) -> Result<()> {
     let path = folder.join(CONFIG);
-    let text = format!("{:#}\n", decoder.config.to_json());
+    let text = format!("{:#}\n", network.config.to_json());
     std::fs::write(&path, text).map_err(|cause| {
         Error::failed(format!("cannot write {}", path.display()))
             .because(&cause)
             .hint("check the folder's permissions and the free space")
     })?;
-    let values = numeric(Read::new(decoder.parameters.values()))?;
+    let values = numeric(Read::new(network.parameters.values()))?;
     save(
         &folder.join(WEIGHTS),
-        parts("", decoder.parameters.entries(), &values),
+        parts("", network.parameters.entries(), &values),
     )
 }
 

@@ -4,9 +4,9 @@ use codex_nn::Sequences;
 use codex_nn::linear_cross_entropy::IGNORE;
 use codex_plugin_api::{Error, IGNORE_LABEL, Ids, Result, TokenBatch};
 
-use crate::config::DecoderConfig;
-use crate::decoder::Tokens;
+use crate::config::NetworkConfig;
 use crate::failure::numeric;
+use crate::pass::Tokens;
 
 /// Ids with their sequences and positions.
 pub(super) struct Packed<'a> {
@@ -17,13 +17,13 @@ pub(super) struct Packed<'a> {
 
 impl<'a> Packed<'a> {
     /// Checks ids and lengths.
-    pub(super) fn new(config: &DecoderConfig, sequences: Ids<'a>) -> Result<Self> {
+    pub(super) fn new(config: &NetworkConfig, sequences: Ids<'a>) -> Result<Self> {
         Self::after(config, sequences, &[])
     }
 
     /// The same for sequences that follow `earlier` tokens each.
     pub(super) fn after(
-        config: &DecoderConfig,
+        config: &NetworkConfig,
         sequences: Ids<'a>,
         earlier: &[usize],
     ) -> Result<Self> {
@@ -64,7 +64,7 @@ impl<'a> Packed<'a> {
     }
 
     /// Also checks what else is in a batch.
-    pub(super) fn of_batch(config: &DecoderConfig, batch: &TokenBatch<'a>) -> Result<Self> {
+    pub(super) fn of_batch(config: &NetworkConfig, batch: &TokenBatch<'a>) -> Result<Self> {
         batch.check()?;
         if batch
             .token_types
@@ -99,7 +99,7 @@ impl<'a> Packed<'a> {
     /// What each row predicts: the next id of its sequence, or that id's label.
     pub(super) fn targets(
         &self,
-        config: &DecoderConfig,
+        config: &NetworkConfig,
         batch: &TokenBatch<'_>,
     ) -> Result<Vec<i32>> {
         let mut targets = vec![IGNORE; self.ids.len()];
@@ -129,7 +129,7 @@ impl<'a> Packed<'a> {
     }
 }
 
-fn label(config: &DecoderConfig, label: i64, at: usize) -> Result<i32> {
+fn label(config: &NetworkConfig, label: i64, at: usize) -> Result<i32> {
     match label {
         IGNORE_LABEL => Ok(IGNORE),
         0.. if (label as u64) < config.vocab_size as u64 => Ok(label as i32),

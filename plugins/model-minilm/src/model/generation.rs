@@ -9,9 +9,9 @@ use codex_plugin_api::{Error, Ids, Result};
 use rayon::ThreadPool;
 
 use super::batch::Packed;
-use crate::config::DecoderConfig;
-use crate::decoder::Decoder;
+use crate::config::NetworkConfig;
 use crate::failure::numeric;
+use crate::network::Network;
 
 /// One session: a cache for each block.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ fn unknown(session: u64) -> Error {
 }
 
 impl Sessions {
-    pub(super) fn open(&mut self, config: &DecoderConfig) -> u64 {
+    pub(super) fn open(&mut self, config: &NetworkConfig) -> u64 {
         self.next += 1;
         let caches = vec![Cache::new(config.heads); config.layers];
         self.open.insert(self.next, Session { caches });
@@ -76,7 +76,7 @@ impl Sessions {
     /// Reads the ids of each session after what it has read, all in one pass; gives the logits for each one's next.
     pub(super) fn extend(
         &mut self,
-        decoder: &Decoder,
+        network: &Network,
         pool: &ThreadPool,
         sessions: &[u64],
         ids: Ids<'_>,
@@ -106,7 +106,7 @@ impl Sessions {
         let earlier: Vec<usize> = taken.iter().map(|(_, session)| session.tokens()).collect();
         let result = match refused {
             Some(error) => Err(error),
-            None => pool.install(|| logits(decoder, &mut taken, ids, &earlier)),
+            None => pool.install(|| logits(network, &mut taken, ids, &earlier)),
         };
         for ((number, mut session), tokens) in taken.into_iter().zip(earlier) {
             if result.is_err() {
@@ -119,12 +119,12 @@ impl Sessions {
 }
 
 fn logits(
-    decoder: &Decoder,
+    network: &Network,
     sessions: &mut [(u64, Session)],
     ids: Ids<'_>,
     earlier: &[usize],
 ) -> Result<Vec<f32>> {
-    let config = &decoder.config;
+    let config = &network.config;
     let packed = Packed::after(config, ids, earlier)?;
     if packed.is_empty() {
         return Ok(Vec::new());
@@ -137,7 +137,7 @@ fn logits(
         }
     }
     let width = config.hidden_size;
-    let hidden = numeric(decoder.hidden(&packed.tokens(), Some(caches)))?;
+    let hidden = numeric(network.hidden(&packed.tokens(), Some(caches)))?;
     let mut last = Vec::with_capacity(earlier.len() * width);
     {
         let rows = numeric(Read::new(&hidden))?;
@@ -145,10 +145,10 @@ fn logits(
             last.extend_from_slice(&rows[(range.end - 1) * width..range.end * width]);
         }
     }
-    decoder.workspace.recycle(hidden);
+    network.workspace.recycle(hidden);
     let last = numeric(Tensor::from_vec(last, (earlier.len(), width), &Device::Cpu))?;
-    let logits = numeric(decoder.logits(&last))?;
+    let logits = numeric(network.logits(&packed.tokens(), &last))?;
     let values = numeric(Read::new(&logits))?.to_vec();
-    decoder.workspace.recycle(logits);
+    network.workspace.recycle(logits);
     Ok(values)
 }

@@ -15,9 +15,9 @@ use rayon::ThreadPool;
 
 use super::batch::Packed;
 use crate::DROPOUT;
-use crate::decoder::{self, Decoder};
 use crate::failure::numeric;
 use crate::folder;
+use crate::network::{self, Network};
 use crate::parameters::Entry;
 
 /// What begins with `begin_training`.
@@ -119,20 +119,20 @@ fn check(settings: &TrainingSettings, entries: &[Entry]) -> Result<()> {
 
 impl Training {
     /// Checks the settings, and makes room for gradients and moments.
-    pub(super) fn begin(decoder: &mut Decoder, settings: &TrainingSettings) -> Result<Self> {
-        check(settings, decoder.parameters.entries())?;
-        decoder.parameters.begin_training(|entry| {
+    pub(super) fn begin(network: &mut Network, settings: &TrainingSettings) -> Result<Self> {
+        check(settings, network.parameters.entries())?;
+        network.parameters.begin_training(|entry| {
             let name = entry.name.as_bytes();
             !settings
                 .freeze
                 .iter()
                 .any(|pattern| fits(pattern.as_bytes(), name))
         })?;
-        let groups = groups(decoder.parameters.entries(), settings.decay_matrices_only);
+        let groups = groups(network.parameters.entries(), settings.decay_matrices_only);
         if groups.is_empty() {
             return Err(Error::config("freeze leaves no parameter that trains"));
         }
-        let count = decoder.parameters.count();
+        let count = network.parameters.count();
         let zeros = || numeric(Tensor::from_vec(vec![0.0f32; count], count, &Device::Cpu));
         Ok(Self {
             settings: settings.clone(),
@@ -145,13 +145,13 @@ impl Training {
 
     pub(super) fn forward_backward(
         &self,
-        decoder: &Decoder,
+        network: &Network,
         pool: &ThreadPool,
         batch: &TokenBatch<'_>,
         pass: &TrainingPass,
     ) -> Result<Loss> {
-        let packed = Packed::of_batch(&decoder.config, batch)?;
-        let targets = packed.targets(&decoder.config, batch)?;
+        let packed = Packed::of_batch(&network.config, batch)?;
+        let targets = packed.targets(&network.config, batch)?;
         if packed.is_empty() {
             return Ok(Loss::default());
         }
@@ -159,12 +159,12 @@ impl Training {
             .with(DROPOUT)
             .with(pass.step)
             .with(u64::from(pass.accumulation));
-        let training = decoder::TrainingPass {
+        let training = network::TrainingPass {
             key,
             factor: pass.loss_scale as f32,
             checkpoint: self.settings.gradient_checkpointing,
         };
-        let run = || decoder.forward_backward(&packed.tokens(), &targets, training);
+        let run = || network.forward_backward(&packed.tokens(), &targets, training);
         let loss = numeric(pool.install(run))?;
         Ok(Loss {
             sum: loss.sum,
@@ -174,11 +174,11 @@ impl Training {
 
     /// Clips, updates, clears. A norm that is not finite leaves the parameters as they are: the host sees the norm and
     /// stops, and what was learned so far is not lost.
-    pub(super) fn step(&mut self, decoder: &Decoder, step: &OptimizerStep) -> Result<f64> {
-        let gradients = decoder.parameters.gradients().ok_or_else(not_begun)?;
-        clear_frozen(decoder, gradients)?;
+    pub(super) fn step(&mut self, network: &Network, step: &OptimizerStep) -> Result<f64> {
+        let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
+        clear_frozen(network, gradients)?;
         let norm = numeric(adamw::norm(gradients))?;
-        decoder.parameters.forget_received();
+        network.parameters.forget_received();
         if !norm.is_finite() {
             numeric(write(gradients, |gradients| gradients.fill(0.0)))?;
             return Ok(norm);
@@ -200,7 +200,7 @@ impl Training {
             gradient_factor: factor as f32,
         };
         numeric(adamw::step(
-            decoder.parameters.values(),
+            network.parameters.values(),
             gradients,
             &self.first_moment,
             &self.second_moment,
@@ -210,8 +210,8 @@ impl Training {
         Ok(norm)
     }
 
-    pub(super) fn export(&self, decoder: &Decoder, folder: &Path) -> Result<()> {
-        let entries = decoder.parameters.entries();
+    pub(super) fn export(&self, network: &Network, folder: &Path) -> Result<()> {
+        let entries = network.parameters.entries();
         folder::write::optimizer(
             folder,
             entries,
@@ -221,8 +221,8 @@ impl Training {
         )
     }
 
-    pub(super) fn import(&mut self, decoder: &Decoder, folder: &Path) -> Result<()> {
-        let entries = decoder.parameters.entries();
+    pub(super) fn import(&mut self, network: &Network, folder: &Path) -> Result<()> {
+        let entries = network.parameters.entries();
         self.steps =
             folder::read::optimizer(folder, entries, &self.first_moment, &self.second_moment)?;
         Ok(())
@@ -230,10 +230,10 @@ impl Training {
 }
 
 /// Norm of every trainable parameter's gradient, and whether a backward pass reached it.
-pub(super) fn summaries(decoder: &Decoder) -> Result<Vec<GradientSummary>> {
-    let gradients = decoder.parameters.gradients().ok_or_else(not_begun)?;
+pub(super) fn summaries(network: &Network) -> Result<Vec<GradientSummary>> {
+    let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
     let values = numeric(Read::new(gradients))?;
-    let entries = decoder
+    let entries = network
         .parameters
         .entries()
         .iter()
@@ -246,16 +246,16 @@ pub(super) fn summaries(decoder: &Decoder) -> Result<Vec<GradientSummary>> {
             GradientSummary {
                 name: entry.name.clone(),
                 norm: squares.sum::<f64>().sqrt(),
-                received: decoder.parameters.received(entry),
+                received: network.parameters.received(entry),
             }
         })
         .collect())
 }
 
 /// Lends the flat gradients; those of frozen parameters are zero.
-pub(super) fn lend(decoder: &Decoder) -> Result<Vec<GradientBuffer>> {
-    let gradients = decoder.parameters.gradients().ok_or_else(not_begun)?;
-    clear_frozen(decoder, gradients)?;
+pub(super) fn lend(network: &Network) -> Result<Vec<GradientBuffer>> {
+    let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
+    clear_frozen(network, gradients)?;
     let values = numeric(Read::new(gradients))?;
     Ok(vec![GradientBuffer {
         address: values.as_ptr() as u64,
@@ -267,8 +267,8 @@ pub(super) fn lend(decoder: &Decoder) -> Result<Vec<GradientBuffer>> {
 }
 
 /// Frozen parameters that share a view with others get gradients with them; those count for nothing.
-fn clear_frozen(decoder: &Decoder, gradients: &Tensor) -> Result<()> {
-    let entries = decoder.parameters.entries();
+fn clear_frozen(network: &Network, gradients: &Tensor) -> Result<()> {
+    let entries = network.parameters.entries();
     if entries.iter().all(|entry| entry.trainable) {
         return Ok(());
     }

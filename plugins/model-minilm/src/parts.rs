@@ -5,8 +5,8 @@ use codex_nn::gelu::{self, Form};
 use codex_nn::linear::{self, Orientation};
 use codex_nn::{Result, layer_norm, rms_norm, swiglu};
 
-use super::Pass;
-use crate::parameters::Slot;
+use crate::parameters::{Parameters, Slot};
+use crate::pass::Pass;
 
 /// A linear map.
 #[derive(Clone, Copy, Debug)]
@@ -17,6 +17,11 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// Whether its weight or its bias trains.
+    pub(crate) fn trains(&self, parameters: &Parameters) -> bool {
+        parameters.trains(self.weight) || self.bias.is_some_and(|bias| parameters.trains(bias))
+    }
+
     pub(crate) fn forward(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
         let weight = pass.parameters.value(self.weight);
         let bias = self.bias.map(|slot| pass.parameters.value(slot));
@@ -56,6 +61,16 @@ pub(crate) enum NormSaved {
 }
 
 impl Norm {
+    /// Whether its weight or its bias trains.
+    pub(crate) fn trains(&self, parameters: &Parameters) -> bool {
+        match *self {
+            Self::Layer { weight, bias, .. } => {
+                parameters.trains(weight) || parameters.trains(bias)
+            }
+            Self::RootMeanSquare { weight, .. } => parameters.trains(weight),
+        }
+    }
+
     /// Adds `residual` to `x` in place and gives the norm of the sum.
     pub(crate) fn forward(
         &self,

@@ -1,58 +1,15 @@
 //! One block of a causal decoder, forward and backward: norm, attention, sum, norm, feed-forward, sum. GPT-2 and Llama
-//! differ in the parts only. Embeddings, head and loss are left to `decoder`.
-
-mod parts;
+//! differ in the parts only. Embeddings and the last norm are left to `decoder`.
 
 use candle_core::Tensor;
 use codex_nn::attention::cached::{self, Cache};
 use codex_nn::attention::{self, Heads};
-use codex_nn::dropout::{self, Dropout};
-use codex_nn::random::Key;
-use codex_nn::rope::{self, Rotation};
-use codex_nn::{Result, Sequences, Workspace};
+use codex_nn::rope;
+use codex_nn::{Result, Workspace};
 
 use crate::parameters::Parameters;
-pub(crate) use parts::{Activation, Linear, Norm, NormSaved};
-
-/// What is the same for all blocks in one pass.
-pub(crate) struct Pass<'a> {
-    pub(crate) parameters: &'a Parameters,
-    pub(crate) workspace: &'a Workspace,
-    pub(crate) sequences: &'a Sequences,
-    /// Position of each token in its sequence.
-    pub(crate) positions: &'a [u32],
-    pub(crate) heads: Heads,
-    pub(crate) rotation: Option<&'a Rotation>,
-    /// Set in training passes with dropout.
-    pub(crate) random: Option<Randomness>,
-}
-
-/// Dropout of one pass.
-#[derive(Clone, Copy)]
-pub(crate) struct Randomness {
-    pub(crate) key: Key,
-    pub(crate) attention: f32,
-    pub(crate) residual: f32,
-}
-
-impl Pass<'_> {
-    fn dropout(&self, block: usize, place: u64) -> Option<Dropout> {
-        let random = self.random?;
-        let probability = if place == ATTENTION {
-            random.attention
-        } else {
-            random.residual
-        };
-        (probability > 0.0).then(|| Dropout {
-            probability,
-            key: random.key.with(block as u64 + 1).with(place),
-        })
-    }
-}
-
-const ATTENTION: u64 = 0;
-const AFTER_ATTENTION: u64 = 1;
-const AFTER_MLP: u64 = 2;
+use crate::parts::{Activation, Linear, Norm, NormSaved};
+use crate::pass::{Pass, Place};
 
 /// One block.
 #[derive(Debug)]
@@ -127,17 +84,15 @@ impl Block {
     /// Forward that keeps what backward needs. The stream's sum before the block's first norm is kept as well, so the
     /// caller must not change it.
     pub(crate) fn forward(&self, pass: &Pass<'_>, stream: Stream) -> Result<(Stream, Saved)> {
-        let ws = pass.workspace;
+        let (ws, block) = (pass.workspace, self.index);
         let (sum, normed, norm) = stream.norm(pass, &self.attention_norm)?;
         let qkv = self.qkv.forward(pass, &normed)?;
         rotate(pass, &qkv)?;
-        let drop = pass.dropout(self.index, ATTENTION);
-        let (seen, attention) =
-            attention::forward(ws, &qkv, pass.sequences, pass.heads, drop.as_ref())?;
+        let drop = pass.dropout(Place::Attention { block });
+        let sequences = pass.tokens.sequences;
+        let (seen, attention) = attention::forward(ws, &qkv, sequences, pass.heads, drop.as_ref())?;
         let addition = self.output.forward(pass, &seen)?;
-        if let Some(drop) = pass.dropout(self.index, AFTER_ATTENTION) {
-            dropout::forward(&addition, &drop)?;
-        }
+        pass.drop(&addition, Place::AfterAttention { block })?;
 
         let stream = Stream {
             sum: sum.clone(),
@@ -147,9 +102,7 @@ impl Block {
         let up = self.up.forward(pass, &mlp_normed)?;
         let activated = self.activation.forward(pass, &up)?;
         let addition = self.down.forward(pass, &activated)?;
-        if let Some(drop) = pass.dropout(self.index, AFTER_MLP) {
-            dropout::forward(&addition, &drop)?;
-        }
+        pass.drop(&addition, Place::AfterMlp { block })?;
         let stream = Stream {
             sum: mlp_sum.clone(),
             addition: Some(addition),
@@ -170,27 +123,47 @@ impl Block {
         Ok((stream, saved))
     }
 
-    /// From the gradient of the stream after the block to that before it; adds the gradients of the parameters.
+    /// Whether anything in the block trains.
+    pub(crate) fn trains(&self, parameters: &Parameters) -> bool {
+        self.attention_trains(parameters)
+            || self.mlp_norm.trains(parameters)
+            || self.up.trains(parameters)
+            || self.down.trains(parameters)
+    }
+
+    fn attention_trains(&self, parameters: &Parameters) -> bool {
+        self.attention_norm.trains(parameters)
+            || self.qkv.trains(parameters)
+            || self.output.trains(parameters)
+    }
+
+    /// From the gradient of the stream after the block to that before it, if anything `below` needs it; adds the
+    /// gradients of the parameters.
     pub(crate) fn backward(
         &self,
         pass: &Pass<'_>,
         saved: Saved,
         d_stream: Tensor,
-    ) -> Result<Tensor> {
-        let ws = pass.workspace;
+        below: bool,
+    ) -> Result<Option<Tensor>> {
+        let (ws, block) = (pass.workspace, self.index);
         // Half a block: what it adds has the stream's gradient, masked where dropout was.
-        let d_addition = masked(ws, &d_stream, pass.dropout(self.index, AFTER_MLP))?;
+        let d_addition = pass.masked(&d_stream, Place::AfterMlp { block })?;
         let d_out = d_addition.as_ref().unwrap_or(&d_stream);
         self.down.backward_weight(pass, d_out, &saved.activated)?;
         let d_activated = self.down.backward_input(pass, d_out)?;
         ws.recycle(saved.activated);
-        recycle(ws, d_addition);
+        pass.recycle(d_addition);
         let d_up = self.activation.backward(pass, d_activated, &saved.up)?;
         ws.recycle(saved.up);
         self.up.backward_weight(pass, &d_up, &saved.mlp_normed)?;
+        ws.recycle(saved.mlp_normed);
+        let below_mlp = below || self.attention_trains(pass.parameters);
+        if !below_mlp && !self.mlp_norm.trains(pass.parameters) {
+            return Ok(None);
+        }
         let d_sum = self.up.backward_input(pass, &d_up)?;
         ws.recycle(d_up);
-        ws.recycle(saved.mlp_normed);
         self.mlp_norm.backward(
             pass,
             &d_sum,
@@ -200,20 +173,23 @@ impl Block {
         )?;
         ws.recycle(saved.mlp_sum);
         ws.recycle(d_stream);
+        if !below_mlp {
+            return Ok(None);
+        }
 
-        let d_addition = masked(ws, &d_sum, pass.dropout(self.index, AFTER_ATTENTION))?;
+        let d_addition = pass.masked(&d_sum, Place::AfterAttention { block })?;
         let d_out = d_addition.as_ref().unwrap_or(&d_sum);
         self.output.backward_weight(pass, d_out, &saved.seen)?;
         let d_seen = self.output.backward_input(pass, d_out)?;
-        recycle(ws, d_addition);
-        let drop = pass.dropout(self.index, ATTENTION);
+        pass.recycle(d_addition);
+        let drop = pass.dropout(Place::Attention { block });
         let d_qkv = attention::backward(
             ws,
             &d_seen,
             &saved.qkv,
             &saved.seen,
             &saved.attention,
-            pass.sequences,
+            pass.tokens.sequences,
             pass.heads,
             drop.as_ref(),
         )?;
@@ -221,17 +197,21 @@ impl Block {
             ws.recycle(tensor);
         }
         if let Some(rotation) = pass.rotation {
-            rope::backward(&d_qkv, rotated_heads(pass.heads), pass.positions, rotation)?;
+            let positions = pass.tokens.positions;
+            rope::backward(&d_qkv, rotated_heads(pass.heads), positions, rotation)?;
         }
         self.qkv.backward_weight(pass, &d_qkv, &saved.normed)?;
+        ws.recycle(saved.normed);
+        if !below && !self.attention_norm.trains(pass.parameters) {
+            return Ok(None);
+        }
         let d_input = self.qkv.backward_input(pass, &d_qkv)?;
         ws.recycle(d_qkv);
-        ws.recycle(saved.normed);
         self.attention_norm
             .backward(pass, &d_input, &saved.sum, &saved.norm, Some(&d_sum))?;
         ws.recycle(d_sum);
         ws.recycle(saved.sum);
-        Ok(d_input)
+        Ok(Some(d_input))
     }
 
     /// Forward that keeps nothing; with `caches`, new tokens see what the caches hold.
@@ -244,13 +224,13 @@ impl Block {
         let ws = pass.workspace;
         let summed = stream.addition.is_some().then(|| stream.sum.clone());
         let (sum, normed, _) = stream.norm(pass, &self.attention_norm)?;
-        recycle(ws, summed);
+        pass.recycle(summed);
         let qkv = self.qkv.forward(pass, &normed)?;
         ws.recycle(normed);
         rotate(pass, &qkv)?;
         let seen = match caches {
-            Some(caches) => cached::forward(ws, &qkv, pass.sequences, caches, pass.heads)?,
-            None => attention::forward(ws, &qkv, pass.sequences, pass.heads, None)?.0,
+            Some(caches) => cached::forward(ws, &qkv, pass.tokens.sequences, caches, pass.heads)?,
+            None => attention::forward(ws, &qkv, pass.tokens.sequences, pass.heads, None)?.0,
         };
         ws.recycle(qkv);
         let addition = self.output.forward(pass, &seen)?;
@@ -277,7 +257,12 @@ impl Block {
 
 fn rotate(pass: &Pass<'_>, qkv: &Tensor) -> Result<()> {
     match pass.rotation {
-        Some(rotation) => rope::forward(qkv, rotated_heads(pass.heads), pass.positions, rotation),
+        Some(rotation) => rope::forward(
+            qkv,
+            rotated_heads(pass.heads),
+            pass.tokens.positions,
+            rotation,
+        ),
         None => Ok(()),
     }
 }
@@ -285,23 +270,4 @@ fn rotate(pass: &Pass<'_>, qkv: &Tensor) -> Result<()> {
 /// Queries and keys are rotated; they come first in the columns.
 fn rotated_heads(heads: Heads) -> usize {
     heads.heads + heads.kv_heads
-}
-
-fn masked(
-    workspace: &Workspace,
-    gradient: &Tensor,
-    drop: Option<Dropout>,
-) -> Result<Option<Tensor>> {
-    let Some(drop) = drop else {
-        return Ok(None);
-    };
-    let copy = workspace.copy(gradient)?;
-    dropout::backward(&copy, &drop)?;
-    Ok(Some(copy))
-}
-
-fn recycle(workspace: &Workspace, tensor: Option<Tensor>) {
-    if let Some(tensor) = tensor {
-        workspace.recycle(tensor);
-    }
 }

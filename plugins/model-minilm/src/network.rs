@@ -1,0 +1,115 @@
+//! A network: a trunk that turns tokens into hidden states, and a head that turns those into what a task is about,
+//! with all parameters in one place. Files are left to `folder`, the optimizer to `model::training`.
+
+pub(crate) mod layout;
+
+use candle_core::Tensor;
+use codex_nn::attention::cached::Cache;
+use codex_nn::linear_cross_entropy::{Loss, Score};
+use codex_nn::random::Key;
+use codex_nn::{Result, Workspace};
+
+use crate::config::{Architecture, NetworkConfig};
+use crate::decoder::Decoder;
+use crate::heads::LanguageModelHead;
+use crate::parameters::Parameters;
+use crate::pass::{Pass, Randomness, Tokens};
+use layout::Layout;
+
+/// The parameters and functions of one network.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) config: NetworkConfig,
+    pub(crate) parameters: Parameters,
+    pub(crate) workspace: Workspace,
+    trunk: Decoder,
+    head: LanguageModelHead,
+}
+
+/// What training adds to a forward pass.
+#[derive(Clone, Copy)]
+pub(crate) struct TrainingPass {
+    /// Everything random in the pass.
+    pub(crate) key: Key,
+    /// Gradients are those of `factor` · Σ losses.
+    pub(crate) factor: f32,
+    /// Keep only each block's input, and compute the rest again in backward.
+    pub(crate) checkpoint: bool,
+}
+
+impl Network {
+    /// A network of zeros.
+    pub(crate) fn new(config: NetworkConfig) -> codex_plugin_api::Result<Self> {
+        let mut layout = Layout::new(&config);
+        let prefix = match config.architecture {
+            Architecture::Gpt2 => "transformer.",
+            Architecture::Llama => "model.",
+        };
+        let trunk = Decoder::lay_out(&mut layout, prefix);
+        let head = LanguageModelHead::lay_out(&mut layout, trunk.tokens);
+        Ok(Self {
+            parameters: Parameters::new(layout.plan)?,
+            workspace: Workspace::new(),
+            trunk,
+            head,
+            config,
+        })
+    }
+
+    fn pass<'a>(&'a self, tokens: &Tokens<'a>, random: Option<Key>) -> Pass<'a> {
+        let config = &self.config;
+        Pass {
+            parameters: &self.parameters,
+            workspace: &self.workspace,
+            tokens: *tokens,
+            heads: config.heads,
+            rotation: self.trunk.rotation.as_ref(),
+            random: random.map(|key| Randomness {
+                key,
+                embedding: config.embedding_dropout,
+                attention: config.attention_dropout,
+                residual: config.residual_dropout,
+            }),
+        }
+    }
+
+    /// One training pass: the loss of `targets` (what each row predicts), with all gradients added to theirs.
+    pub(crate) fn forward_backward(
+        &self,
+        tokens: &Tokens<'_>,
+        targets: &[i32],
+        training: TrainingPass,
+    ) -> Result<Loss> {
+        let pass = self.pass(tokens, Some(training.key));
+        let (hidden, trace) = self.trunk.forward(&pass, training.checkpoint)?;
+        let (loss, d_hidden) =
+            self.head
+                .forward_backward(&pass, hidden, targets, training.factor)?;
+        self.trunk.backward(&pass, trace, d_hidden)?;
+        Ok(loss)
+    }
+
+    /// The last hidden states: `[tokens, hidden]`. With `caches` (for each block, one for each sequence), the tokens
+    /// follow those already read.
+    pub(crate) fn hidden(
+        &self,
+        tokens: &Tokens<'_>,
+        caches: Option<Vec<Vec<&mut Cache>>>,
+    ) -> Result<Tensor> {
+        self.trunk.infer(&self.pass(tokens, None), caches)
+    }
+
+    /// Log-probability and rank of every target.
+    pub(crate) fn scores(&self, tokens: &Tokens<'_>, targets: &[i32]) -> Result<Vec<Score>> {
+        let pass = self.pass(tokens, None);
+        let hidden = self.trunk.infer(&pass, None)?;
+        let scores = self.head.scores(&pass, &hidden, targets)?;
+        self.workspace.recycle(hidden);
+        Ok(scores)
+    }
+
+    /// Logits of rows of hidden states: `[rows, vocabulary]`.
+    pub(crate) fn logits(&self, tokens: &Tokens<'_>, hidden: &Tensor) -> Result<Tensor> {
+        self.head.logits(&self.pass(tokens, None), hidden)
+    }
+}
