@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::error::same_size;
 use crate::storage::{Read, write};
 use crate::vectorized::{lane_sum, vectorized};
-use crate::{Error, Result};
+use crate::{Error, Result, composed};
 
 /// Elements of one piece of work, and of one partial sum of the norm.
 const PIECE: usize = 1 << 15;
@@ -41,14 +41,14 @@ pub struct Group {
 }
 
 #[derive(Clone, Copy)]
-struct Terms {
-    keep: f32,
-    beta1: f32,
-    beta2: f32,
-    step_size: f32,
-    root_correction: f32,
-    epsilon: f32,
-    gradient_factor: f32,
+pub(crate) struct Terms {
+    pub(crate) keep: f32,
+    pub(crate) beta1: f32,
+    pub(crate) beta2: f32,
+    pub(crate) step_size: f32,
+    pub(crate) root_correction: f32,
+    pub(crate) epsilon: f32,
+    pub(crate) gradient_factor: f32,
 }
 
 vectorized! {
@@ -74,6 +74,9 @@ vectorized! {
 
 /// √Σ g² over the whole buffer, with partial sums in an order fixed by its length. NaN or infinite when an element is.
 pub fn norm(gradients: &Tensor) -> Result<f64> {
+    if composed::takes(gradients) {
+        return composed::adamw::norm(gradients);
+    }
     let gradients = Read::new(gradients)?;
     let partial: Vec<f64> = gradients
         .par_chunks(PIECE)
@@ -131,6 +134,16 @@ pub fn step(
             gradient_factor: options.gradient_factor,
         }
     };
+    if composed::takes(parameters) {
+        return composed::adamw::step(
+            parameters,
+            gradients,
+            first_moment,
+            second_moment,
+            groups,
+            terms,
+        );
+    }
     write(parameters, |parameters| {
         write(gradients, |gradients| {
             write(first_moment, |first| {

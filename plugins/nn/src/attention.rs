@@ -14,7 +14,7 @@ use crate::scatter::Scatter;
 use crate::storage::Read;
 use crate::vectorized::{dot, exp, exp_shifted, maximum, scale, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Result, Sequences, Workspace};
+use crate::{Result, Sequences, Workspace, composed};
 
 pub mod cached;
 
@@ -43,7 +43,7 @@ impl Heads {
         self.heads / self.kv_heads
     }
 
-    fn factor(self) -> f32 {
+    pub(crate) fn factor(self) -> f32 {
         1.0 / (self.head_size as f32).sqrt()
     }
 
@@ -77,9 +77,17 @@ fn items(sequences: &Sequences, heads: Heads) -> Vec<(usize, usize)> {
         .collect()
 }
 
-fn dropout_row(dropout: &Dropout, head: usize, row: usize) -> (u32, u32) {
+pub(crate) fn dropout_row(dropout: &Dropout, head: usize, row: usize) -> (u32, u32) {
     let key: Key = dropout.key.with(head as u64);
     Dropout { key, ..*dropout }.row(row)
+}
+
+fn setting(heads: Heads, dropout: Option<&Dropout>) -> composed::attention::Setting<'_> {
+    composed::attention::Setting {
+        heads,
+        causal: true,
+        dropout,
+    }
 }
 
 vectorized! {
@@ -120,6 +128,12 @@ pub fn forward(
     let (tokens, width) = qkv.dims2()?;
     same_size("attention columns", heads.columns(), width)?;
     same_size("attention tokens", sequences.tokens(), tokens)?;
+    if composed::takes(qkv) {
+        let setting = setting(heads, dropout);
+        let out = composed::attention::forward(qkv, sequences, &setting)?;
+        let log_sums = Vec::new();
+        return Ok((out, Saved { log_sums }));
+    }
     let qkv = Read::new(qkv)?;
     let qkv = &*qkv;
     let size = heads.head_size;
@@ -202,6 +216,10 @@ pub fn backward(
     let (tokens, width) = qkv.dims2()?;
     same_size("attention columns", heads.columns(), width)?;
     same_size("attention tokens", sequences.tokens(), tokens)?;
+    if composed::takes(dy) {
+        let setting = setting(heads, dropout);
+        return composed::attention::backward(dy, qkv, sequences, &setting);
+    }
     let size = heads.head_size;
     let out_width = heads.heads * size;
     let (dy, qkv, out) = (Read::new(dy)?, Read::new(qkv)?, Read::new(out)?);

@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::random::{Key, column_bits};
 use crate::storage::write;
 use crate::vectorized::vectorized;
-use crate::{Error, Result};
+use crate::{Error, Result, composed};
 
 /// With which probability elements are dropped, and by which random stream.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +57,9 @@ pub fn forward(x: &Tensor, dropout: &Dropout) -> Result<()> {
     dropout.check()?;
     if dropout.probability == 0.0 {
         return Ok(());
+    }
+    if composed::takes(x) {
+        return composed::dropout::forward(x, dropout);
     }
     let (_, width) = x.dims2()?;
     let (threshold, factor) = dropout.terms();

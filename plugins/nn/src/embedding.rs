@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use crate::storage::{Read, write};
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
-use crate::{Error, Result, Workspace};
+use crate::{Error, Result, Workspace, composed};
 
 /// One table `[rows, hidden]` and an id for each token.
 #[derive(Clone, Copy)]
@@ -27,12 +27,17 @@ pub fn forward(workspace: &Workspace, lookups: &[Lookup<'_>]) -> Result<Tensor> 
         return Err(Error::Unsupported("an embedding without tables".to_owned()));
     };
     let (tokens, hidden) = (first.ids.len(), first.table.dims2()?.1);
-    let mut out = workspace.take(tokens * hidden);
-    for (index, lookup) in lookups.iter().enumerate() {
+    for lookup in lookups {
         let (rows, width) = lookup.table.dims2()?;
         crate::error::same_size("embedding ids", tokens, lookup.ids.len())?;
         crate::error::same_size("embedding width", hidden, width)?;
         check_ids(lookup.ids, rows)?;
+    }
+    if composed::takes(first.table) {
+        return composed::embedding::forward(lookups);
+    }
+    let mut out = workspace.take(tokens * hidden);
+    for (index, lookup) in lookups.iter().enumerate() {
         let table = Read::new(lookup.table)?;
         let table = &*table;
         out.par_chunks_mut(hidden.max(1))
@@ -57,6 +62,9 @@ pub fn backward(dy: &Tensor, ids: &[u32], gradient: &Tensor) -> Result<()> {
     crate::error::same_size("embedding ids", tokens, ids.len())?;
     crate::error::same_size("embedding width", hidden, width)?;
     check_ids(ids, rows)?;
+    if composed::takes(dy) {
+        return composed::embedding::backward(dy, ids, gradient);
+    }
     let mut order: Vec<u32> = (0..tokens as u32).collect();
     // By id, then by token: one thread adds a row's tokens in their own order.
     order.sort_unstable_by_key(|&token| (ids[token as usize], token));

@@ -6,13 +6,15 @@ use rayon::prelude::*;
 use crate::storage::{Read, write};
 use crate::vectorized::{erf, exp, sigmoid, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 /// Elements of one piece of work.
 const PIECE: usize = 1 << 14;
 /// 2·√(2/π): tanh(u) = 2·sigmoid(2u) − 1 turns the tanh form into x·sigmoid(2u).
-const SLOPE: f32 = 1.595_769_2;
-const CUBE: f32 = 0.044_715;
+pub(crate) const SLOPE: f32 = 1.595_769_2;
+pub(crate) const CUBE: f32 = 0.044_715;
+/// 1/√(2π).
+pub(crate) const DENSITY: f32 = 0.398_942_3;
 
 /// Which of the two forms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +46,6 @@ vectorized! {
     }
 
     fn erf_backward(dy: &mut [f32], x: &[f32]) {
-        const DENSITY: f32 = 0.398_942_3; // 1/√(2π)
         for (dy, &x) in dy.iter_mut().zip(x) {
             let cumulative = 0.5 * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2));
             *dy *= cumulative + x * DENSITY * exp(-0.5 * x * x);
@@ -54,6 +55,9 @@ vectorized! {
 
 /// The activation of every element of `x`.
 pub fn forward(workspace: &Workspace, x: &Tensor, form: Form) -> Result<Tensor> {
+    if composed::takes(x) {
+        return composed::activation::gelu(x, form);
+    }
     let values = Read::new(x)?;
     let mut out = workspace.take(values.len());
     let kernel = match form {
@@ -68,6 +72,9 @@ pub fn forward(workspace: &Workspace, x: &Tensor, form: Form) -> Result<Tensor> 
 
 /// Turns the gradient of the output into that of the input, in place. `x` is forward's input.
 pub fn backward(dy: &Tensor, x: &Tensor, form: Form) -> Result<()> {
+    if composed::takes(dy) {
+        return composed::activation::gelu_backward(dy, x, form);
+    }
     let x = Read::new(x)?;
     let kernel = match form {
         Form::Tanh => tanh_backward,

@@ -8,7 +8,7 @@ use crate::error::same_size;
 use crate::storage::{Read, write};
 use crate::vectorized::{add, lane_sum, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 /// Rows of one piece of work; partial sums of the weight gradients are kept for each piece.
 const ROWS: usize = 64;
@@ -17,6 +17,7 @@ const ROWS: usize = 64;
 #[derive(Debug)]
 pub struct Saved {
     statistics: Vec<f32>,
+    epsilon: f32,
 }
 
 vectorized! {
@@ -71,6 +72,16 @@ pub fn forward(
     bias: &Tensor,
     epsilon: f32,
 ) -> Result<(Tensor, Saved)> {
+    if composed::takes(x) {
+        let out = composed::norm::layer_norm(x, residual, weight, bias, epsilon)?;
+        return Ok((
+            out,
+            Saved {
+                statistics: Vec::new(),
+                epsilon,
+            },
+        ));
+    }
     let (tokens, width) = x.dims2()?;
     let (weight, bias) = (Read::new(weight)?, Read::new(bias)?);
     let (weight, bias) = (&*weight, &*bias);
@@ -96,7 +107,13 @@ pub fn forward(
                 forward_rows(out, x, weight, bias, epsilon, statistics);
             });
     })?;
-    Ok((tensor_of(out, (tokens, width))?, Saved { statistics }))
+    Ok((
+        tensor_of(out, (tokens, width))?,
+        Saved {
+            statistics,
+            epsilon,
+        },
+    ))
 }
 
 /// Turns `dy`, the gradient of the norm, into that of the sum, in place, and adds `stream`, the gradient that reaches
@@ -115,6 +132,17 @@ pub fn backward(
     weight_gradient: Option<&Tensor>,
     bias_gradient: Option<&Tensor>,
 ) -> Result<()> {
+    if composed::takes(dy) {
+        return composed::norm::layer_norm_backward(
+            dy,
+            x,
+            weight,
+            saved.epsilon,
+            stream,
+            weight_gradient,
+            bias_gradient,
+        );
+    }
     let (tokens, width) = x.dims2()?;
     let (x, weight) = (Read::new(x)?, Read::new(weight)?);
     let (x, weight) = (&*x, &*weight);

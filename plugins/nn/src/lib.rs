@@ -5,14 +5,16 @@
 //! simpler and faster than recorded tape operations, and no gradient can be lost silently.
 //!
 //! Hidden states are packed: `[tokens, hidden]` in row-major order for all sequences of a batch one behind the other,
-//! with [`Sequences`] saying where each begins; there is no padding anywhere. Everything is `f32` on the CPU. Work is
+//! with [`Sequences`] saying where each begins; there is no padding anywhere. Everything is `f32`. On the CPU, work is
 //! shared out over the current rayon pool in pieces whose sizes depend on the shapes alone, and partial sums are
-//! added in a fixed order, so results are bit for bit the same with any number of threads.
+//! added in a fixed order, so results are bit for bit the same with any number of threads. On other devices the same
+//! functions are put together from candle's tensor operations, in [`composed`].
 //!
 //! Architectures, file formats and the order of the functions are left to the model plugins.
 
 pub mod adamw;
 pub mod attention;
+pub mod composed;
 pub mod dropout;
 pub mod embedding;
 mod error;

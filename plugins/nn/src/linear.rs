@@ -8,7 +8,7 @@ use crate::matmul::{Matrix, parallel_accumulate, parallel_multiply};
 use crate::storage::{Read, write};
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 /// How a weight lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,9 @@ pub fn forward(
     let (tokens, width) = x.dims2()?;
     let (inner, outer) = orientation.sizes(weight)?;
     same_size("linear input", inner, width)?;
+    if composed::takes(x) {
+        return composed::linear::forward(x, weight, bias, orientation);
+    }
     let (x, weight) = (Read::new(x)?, Read::new(weight)?);
     let bias = bias.map(Read::new).transpose()?;
     let bias = bias.as_deref();
@@ -75,6 +78,9 @@ pub fn backward_input(
     let (tokens, width) = dy.dims2()?;
     let (inner, outer) = orientation.sizes(weight)?;
     same_size("linear output gradient", outer, width)?;
+    if composed::takes(dy) {
+        return composed::linear::backward_input(dy, weight, orientation);
+    }
     let (dy, weight) = (Read::new(dy)?, Read::new(weight)?);
     let mut dx = workspace.take(tokens * inner);
     parallel_multiply(
@@ -99,6 +105,9 @@ pub fn backward_weight(
     let (tokens, inner) = x.dims2()?;
     let (rows, outer) = dy.dims2()?;
     same_size("linear output gradient", tokens, rows)?;
+    if composed::takes(dy) {
+        return composed::linear::backward_weight(dy, x, gradient, bias_gradient, orientation);
+    }
     let (dy, x) = (Read::new(dy)?, Read::new(x)?);
     if let Some(gradient) = gradient {
         let sizes = orientation.sizes(gradient)?;

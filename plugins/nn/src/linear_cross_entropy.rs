@@ -11,7 +11,7 @@ use crate::matmul::{Matrix, parallel_accumulate, parallel_multiply};
 use crate::storage::{Read, write};
 use crate::vectorized::{exp_shifted, maximum, scale, sum_exp_shifted, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Error, Result, Workspace};
+use crate::{Error, Result, Workspace, composed};
 
 /// The label of a row that has no target.
 pub const IGNORE: i32 = -100;
@@ -98,6 +98,20 @@ pub fn forward_backward(
 ) -> Result<(Loss, Tensor)> {
     let (tokens, width, vocabulary) = sizes(hidden, weight, targets)?;
     let (rows, chunk) = active(targets, vocabulary)?;
+    if composed::takes(hidden) {
+        let (sum, d_hidden) = composed::linear_cross_entropy::forward_backward(
+            hidden,
+            weight,
+            None,
+            targets,
+            &rows,
+            factor,
+            weight_gradient,
+            None,
+        )?;
+        let targets = rows.len();
+        return Ok((Loss { sum, targets }, d_hidden));
+    }
     let (hidden, weight) = (Read::new(hidden)?, Read::new(weight)?);
     let all = rows.len() == tokens;
     let mut d_hidden = if all {
@@ -163,6 +177,18 @@ pub fn scores(
 ) -> Result<Vec<Score>> {
     let (_, width, vocabulary) = sizes(hidden, weight, targets)?;
     let (rows, chunk) = active(targets, vocabulary)?;
+    if composed::takes(hidden) {
+        let found = composed::linear_cross_entropy::scores(hidden, weight, None, targets, &rows)?;
+        return Ok(found
+            .into_iter()
+            .zip(rows)
+            .map(|((log_probability, rank), row)| Score {
+                row: row as usize,
+                log_probability,
+                rank,
+            })
+            .collect());
+    }
     let (hidden, weight) = (Read::new(hidden)?, Read::new(weight)?);
     let mut scores = Vec::with_capacity(rows.len());
     let mut logits = workspace.take(chunk.min(rows.len()) * vocabulary);

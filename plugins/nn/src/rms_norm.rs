@@ -7,7 +7,7 @@ use crate::error::same_size;
 use crate::storage::{Read, write};
 use crate::vectorized::{add, lane_sum, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 /// Rows of one piece of work; partial sums of the weight gradient are kept for each piece.
 const ROWS: usize = 64;
@@ -16,6 +16,7 @@ const ROWS: usize = 64;
 #[derive(Debug)]
 pub struct Saved {
     scales: Vec<f32>,
+    epsilon: f32,
 }
 
 vectorized! {
@@ -58,6 +59,16 @@ pub fn forward(
     weight: &Tensor,
     epsilon: f32,
 ) -> Result<(Tensor, Saved)> {
+    if composed::takes(x) {
+        let out = composed::norm::rms_norm(x, residual, weight, epsilon)?;
+        return Ok((
+            out,
+            Saved {
+                scales: Vec::new(),
+                epsilon,
+            },
+        ));
+    }
     let (tokens, width) = x.dims2()?;
     let weight = Read::new(weight)?;
     let weight = &*weight;
@@ -82,7 +93,7 @@ pub fn forward(
                 forward_rows(out, x, weight, epsilon, scales);
             });
     })?;
-    Ok((tensor_of(out, (tokens, width))?, Saved { scales }))
+    Ok((tensor_of(out, (tokens, width))?, Saved { scales, epsilon }))
 }
 
 /// Turns `dy`, the gradient of the norm, into that of the sum, in place, and adds `stream`, the gradient that reaches
@@ -96,6 +107,16 @@ pub fn backward(
     stream: Option<&Tensor>,
     weight_gradient: Option<&Tensor>,
 ) -> Result<()> {
+    if composed::takes(dy) {
+        return composed::norm::rms_norm_backward(
+            dy,
+            x,
+            weight,
+            saved.epsilon,
+            stream,
+            weight_gradient,
+        );
+    }
     let (tokens, width) = x.dims2()?;
     let (x, weight) = (Read::new(x)?, Read::new(weight)?);
     let (x, weight) = (&*x, &*weight);

@@ -1,13 +1,15 @@
 //! Rotary positions in the form that Llama and Transformers use: the first half of a head is rotated with the second
 //! (Su et al. 2021). Scaled variants for longer contexts are left out; the model refuses folders that ask for them.
 
-use candle_core::Tensor;
+use std::sync::OnceLock;
+
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::same_size;
 use crate::storage::write;
 use crate::vectorized::vectorized;
-use crate::{Error, Result};
+use crate::{Error, Result, composed};
 
 /// Cosines and sines of every position up to a length.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct Rotation {
     half: usize,
     cosines: Vec<f32>,
     sines: Vec<f32>,
+    /// Both on the device that asked first, `[positions, half]`.
+    tables: OnceLock<(Tensor, Tensor)>,
 }
 
 vectorized! {
@@ -45,7 +49,22 @@ impl Rotation {
             half,
             cosines,
             sines,
+            tables: OnceLock::new(),
         }
+    }
+
+    fn tables(&self, device: &Device) -> Result<(&Tensor, &Tensor)> {
+        if self.tables.get().is_none() {
+            let shape = (self.cosines.len() / self.half, self.half);
+            let table = |values: &[f32]| Tensor::from_slice(values, shape, device);
+            let made = (table(&self.cosines)?, table(&self.sines)?);
+            // Another thread may have been faster, with the same numbers.
+            drop(self.tables.set(made));
+        }
+        self.tables
+            .get()
+            .map(|(cosines, sines)| (cosines, sines))
+            .ok_or_else(|| Error::Unsupported("rotary positions without tables".to_owned()))
     }
 
     fn apply(&self, x: &Tensor, heads: usize, positions: &[u32], sign: f32) -> Result<()> {
@@ -66,6 +85,10 @@ impl Rotation {
                 value: position.to_string(),
                 range: format!("0..{length}"),
             });
+        }
+        if composed::takes(x) {
+            let tables = self.tables(x.device())?;
+            return composed::rope::apply(x, heads, positions, tables, f64::from(sign));
         }
         write(x, |x| {
             x.par_chunks_mut(width)

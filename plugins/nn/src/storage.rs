@@ -8,25 +8,34 @@ use candle_core::{CpuStorage, InplaceOp1, Layout, Storage, StorageRef, Tensor};
 
 use crate::{Error, Result};
 
-/// A contiguous `f32` CPU tensor, locked for reading, as a slice in row-major order.
-pub struct Read<'a> {
-    storage: StorageRef<'a>,
-    range: Range<usize>,
+/// A contiguous `f32` tensor as a slice in row-major order: locked for reading where it is on the CPU, copied where it
+/// is on another device.
+pub struct Read<'a>(Values<'a>);
+
+enum Values<'a> {
+    Locked {
+        storage: StorageRef<'a>,
+        range: Range<usize>,
+    },
+    Copied(Vec<f32>),
 }
 
 impl<'a> Read<'a> {
-    /// Locks `tensor` for reading.
+    /// Locks `tensor` for reading, or copies it to the host.
     ///
     /// # Errors
-    /// When the tensor is not contiguous, not `f32`, or not on the CPU.
+    /// When the tensor is not `f32`, or on the CPU and not contiguous.
     pub fn new(tensor: &'a Tensor) -> Result<Self> {
+        if !tensor.device().is_cpu() {
+            return Ok(Self(Values::Copied(to_host(tensor)?)));
+        }
         let (storage, layout) = tensor.storage_and_layout();
         let length = match &*storage {
             Storage::Cpu(CpuStorage::F32(values)) => values.len(),
             _ => return Err(unsupported(tensor)),
         };
         let range = contiguous(layout, length)?;
-        Ok(Self { storage, range })
+        Ok(Self(Values::Locked { storage, range }))
     }
 }
 
@@ -34,12 +43,20 @@ impl Deref for Read<'_> {
     type Target = [f32];
 
     fn deref(&self) -> &[f32] {
-        match &*self.storage {
-            Storage::Cpu(CpuStorage::F32(values)) => &values[self.range.clone()],
-            // `new` refused every other storage, and the read lock keeps it as it was.
-            _ => &[],
+        match &self.0 {
+            Values::Copied(values) => values,
+            Values::Locked { storage, range } => match &**storage {
+                Storage::Cpu(CpuStorage::F32(values)) => &values[range.clone()],
+                // `new` refused every other storage, and the read lock keeps it as it was.
+                _ => &[],
+            },
         }
     }
+}
+
+fn to_host(tensor: &Tensor) -> Result<Vec<f32>> {
+    // A compact copy first: candle reads the whole storage back, also for a small view of it.
+    Ok(tensor.force_contiguous()?.flatten_all()?.to_vec1()?)
 }
 
 fn unsupported(tensor: &Tensor) -> Error {
@@ -110,11 +127,19 @@ fn apply<R>(
         .unwrap_or_else(|| Err(unsupported(tensor)))
 }
 
-/// Runs `function` on the elements of a contiguous `f32` CPU tensor, in place. Views of the same storage see the change.
+/// Runs `function` on the elements of a contiguous `f32` tensor, in place; those of another device than the CPU are
+/// copied to the host and back. Views of the same storage see the change.
 ///
 /// # Errors
-/// When the tensor is not contiguous, not `f32`, or not on the CPU.
+/// When the tensor is not contiguous or not `f32`.
 pub fn write<R>(tensor: &Tensor, function: impl FnOnce(&mut [f32]) -> R) -> Result<R> {
+    if !tensor.device().is_cpu() {
+        let mut values = to_host(tensor)?;
+        let result = function(&mut values);
+        let values = Tensor::from_vec(values, tensor.shape(), tensor.device())?;
+        tensor.slice_set(&values, 0, 0)?;
+        return Ok(result);
+    }
     apply(tensor, false, |values, range| function(&mut values[range]))
 }
 

@@ -7,7 +7,7 @@ use crate::error::same_size;
 use crate::storage::Read;
 use crate::vectorized::{sigmoid, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 vectorized! {
     fn forward_row(out: &mut [f32], gate: &[f32], up: &[f32]) {
@@ -31,6 +31,9 @@ vectorized! {
 pub fn forward(workspace: &Workspace, gate_up: &Tensor) -> Result<Tensor> {
     let (tokens, double) = gate_up.dims2()?;
     let width = double / 2;
+    if composed::takes(gate_up) {
+        return composed::activation::swiglu(gate_up);
+    }
     let values = Read::new(gate_up)?;
     let mut out = workspace.take(tokens * width);
     out.par_chunks_mut(width.max(1))
@@ -47,6 +50,9 @@ pub fn forward(workspace: &Workspace, gate_up: &Tensor) -> Result<Tensor> {
 pub fn backward(workspace: &Workspace, dy: &Tensor, gate_up: &Tensor) -> Result<Tensor> {
     let (tokens, double) = gate_up.dims2()?;
     let width = double / 2;
+    if composed::takes(dy) {
+        return composed::activation::swiglu_backward(dy, gate_up);
+    }
     let (dy, values) = (Read::new(dy)?, Read::new(gate_up)?);
     same_size("swiglu output gradient", tokens * width, dy.len())?;
     let mut out = workspace.take(tokens * double);

@@ -95,6 +95,9 @@ impl Workspace {
 
     /// A copy of `tensor` in a buffer of this store.
     pub fn copy(&self, tensor: &Tensor) -> Result<Tensor> {
+        if !tensor.device().is_cpu() {
+            return Ok(tensor.force_contiguous()?);
+        }
         let values = Read::new(tensor)?;
         let mut buffer = self.take(values.len());
         buffer.copy_from_slice(&values);

@@ -5,11 +5,12 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::{Heads, softmax_row};
+use crate::composed::cached::Rows;
 use crate::error::same_size;
 use crate::matmul::{Matrix, multiply};
 use crate::storage::Read;
 use crate::workspace::tensor_of;
-use crate::{Result, Sequences, Workspace};
+use crate::{Result, Sequences, Workspace, composed};
 
 /// Keys and values of one sequence in one layer, head by head.
 #[derive(Debug, Clone)]
@@ -19,6 +20,8 @@ pub struct Cache {
     /// For each key head, its rows `[tokens, head_size]`.
     keys: Vec<Vec<f32>>,
     values: Vec<Vec<f32>>,
+    /// The same on a device; the two above are empty then.
+    composed: Rows,
 }
 
 impl Cache {
@@ -29,6 +32,7 @@ impl Cache {
             tokens: 0,
             keys: vec![Vec::new(); heads.kv_heads],
             values: vec![Vec::new(); heads.kv_heads],
+            composed: Rows::default(),
         }
     }
 
@@ -40,6 +44,7 @@ impl Cache {
     /// Forgets all but the first `tokens` tokens.
     pub fn truncate(&mut self, tokens: usize) {
         self.tokens = self.tokens.min(tokens);
+        self.composed.truncate(self.tokens);
         for rows in self.keys.iter_mut().chain(&mut self.values) {
             rows.truncate(self.tokens * self.head_size);
         }
@@ -69,11 +74,16 @@ pub fn forward(
     same_size("attention columns", heads.columns(), width)?;
     same_size("attention tokens", sequences.tokens(), tokens)?;
     same_size("attention caches", sequences.count(), caches.len())?;
+    for cache in caches.iter() {
+        same_size("cached key heads", heads.kv_heads, cache.keys.len())?;
+        same_size("cached head size", heads.head_size, cache.head_size)?;
+    }
+    if composed::takes(qkv) {
+        return forward_composed(qkv, sequences, caches, heads);
+    }
     let qkv = Read::new(qkv)?;
     let qkv = &*qkv;
     for (cache, range) in caches.iter_mut().zip(sequences.ranges()) {
-        same_size("cached key heads", heads.kv_heads, cache.keys.len())?;
-        same_size("cached head size", heads.head_size, cache.head_size)?;
         cache.extend(&qkv[range.start * width..range.end * width], heads);
     }
     let caches: Vec<&Cache> = caches.iter().map(|cache| &**cache).collect();
@@ -129,4 +139,26 @@ pub fn forward(
         }
     }
     tensor_of(out, (tokens, out_width))
+}
+
+fn forward_composed(
+    qkv: &Tensor,
+    sequences: &Sequences,
+    caches: &mut [&mut Cache],
+    heads: Heads,
+) -> Result<Tensor> {
+    let mut parts = Vec::with_capacity(caches.len());
+    for (cache, range) in caches.iter_mut().zip(sequences.ranges()) {
+        if range.is_empty() {
+            continue;
+        }
+        let rows = qkv.narrow(0, range.start, range.len())?;
+        parts.push(composed::cached::forward(
+            &rows,
+            &mut cache.composed,
+            heads,
+        )?);
+        cache.tokens += range.len();
+    }
+    Ok(Tensor::cat(&parts, 0)?)
 }

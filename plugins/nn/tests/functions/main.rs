@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod adamw; // ten steps against a plain f64 AdamW, groups, norm
+mod composed; // the compositions for other devices ≡ the CPU's functions
 mod gradients; // every backward against finite differences
 mod packed; // one packed batch ≡ its sequences one by one, in and out of a cache
 mod refusals; // wrong shapes and ids are errors, not panics
