@@ -1,12 +1,13 @@
 //! What `tokenizer-hf` promises, through the public trait alone.
 //!
 //! `training`: the same vocabulary always, and what is refused. `encoding`: round trips, spans, cuts, threads.
-//! `folders`: saving, opening, older layouts, broken files.
+//! `folders`: saving, opening, older layouts, broken files. `wordpiece`: BERT's folders, against Transformers' ids.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod encoding;
 mod folders;
 mod training;
+mod wordpiece;
 
 use std::sync::Arc;
 
