@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 pub struct RunConfig {
     /// Seeds everything random: the split, the order of batches, initial weights, dropout.
     pub seed: u64,
-    /// Where the model computes: `cpu` or `cuda:N`.
+    /// Where the model computes: `cpu`, `cuda:N`, or `auto`, which is what the model finds best.
     pub device: String,
     /// What the model computes in: `f32` or `bf16`.
     pub precision: String,
@@ -42,7 +42,7 @@ impl Default for RunConfig {
     fn default() -> Self {
         Self {
             seed: 0,
-            device: "cpu".into(),
+            device: "auto".into(),
             precision: "f32".into(),
             run: RunSection::default(),
             data: DataSection::default(),

@@ -4,6 +4,7 @@
 
 mod config;
 mod decoder;
+mod device;
 mod failure;
 mod folder;
 mod heads;

@@ -7,6 +7,7 @@ mod training;
 
 use std::path::Path;
 
+use candle_core::Device;
 use codex_nn::Precision;
 use codex_plugin_api::{
     Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, LogLevel, Loss, Model,
@@ -16,6 +17,7 @@ use codex_plugin_api::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::settings::Settings;
+use crate::device;
 use crate::failure::numeric;
 use crate::folder;
 use crate::network::Network;
@@ -35,7 +37,11 @@ impl FromConfig for MiniLm {
     type Config = Settings;
 
     fn from_config(settings: Settings, host: HostRef) -> Result<Self> {
-        let model = Self::new(&settings, host.threads())?;
+        let found = device::find(&settings.device)?;
+        if let Some((level, remark)) = &found.remark {
+            host.log(*level, remark);
+        }
+        let model = Self::build(&settings, host.threads(), &found.device, false)?;
         let wanted = settings.products()?;
         if model.network.workspace.precision() != wanted {
             host.log(
@@ -54,11 +60,25 @@ impl MiniLm {
     /// [`codex_plugin_api::ErrorKind::Config`] for settings that do not fit together,
     /// [`codex_plugin_api::ErrorKind::Data`] for a folder that does not load.
     pub fn new(settings: &Settings, threads: usize) -> Result<Self> {
-        settings.check_device()?;
+        let found = device::find(&settings.device)?;
+        Self::build(settings, threads, &found.device, false)
+    }
+
+    /// The same on the CPU by way of the functions that GPUs are given. For tests where there is no GPU.
+    ///
+    /// # Errors
+    /// Those of [`Self::new`].
+    #[doc(hidden)]
+    pub fn composed(settings: &Settings, threads: usize) -> Result<Self> {
+        Self::build(settings, threads, &Device::Cpu, true)
+    }
+
+    fn build(settings: &Settings, threads: usize, device: &Device, composed: bool) -> Result<Self> {
         let precision = settings.products()?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(|index| format!("minilm-{index}"))
+            .start_handler(move |_| codex_nn::composed::force(composed))
             .build()
             .map_err(|cause| {
                 Error::failed(format!("cannot start {threads} threads")).because(&cause)
@@ -70,6 +90,7 @@ impl MiniLm {
             network.parameters.initialise(settings.seed)?;
             network
         };
+        network.parameters.move_to(device)?;
         if precision.is_native() {
             network.workspace.set_precision(precision);
         }
@@ -146,7 +167,7 @@ impl Model for MiniLm {
             max_sequence_length: config.max_positions as u32,
             hidden_size: config.hidden_size as u32,
             tasks: vec!["causal-lm".to_owned()],
-            device: "cpu".to_owned(),
+            device: device::name(self.network.parameters.values().device()),
             precision: match self.network.workspace.precision() {
                 Precision::F32 => "f32",
                 Precision::Bf16 => "bf16",

@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use codex_nn::random::Key;
 use codex_nn::write;
 use codex_plugin_api::Result;
@@ -102,8 +102,8 @@ pub(crate) struct Parameters {
     gradients: Option<Tensor>,
 }
 
-fn flat(length: usize) -> Result<Tensor> {
-    numeric(Tensor::from_vec(vec![0.0f32; length], length, &Device::Cpu))
+fn flat(length: usize, device: &Device) -> Result<Tensor> {
+    numeric(Tensor::zeros(length, DType::F32, device))
 }
 
 fn view(flat: &Tensor, range: &Range<usize>, shape: &[usize]) -> Result<Tensor> {
@@ -116,7 +116,7 @@ fn view(flat: &Tensor, range: &Range<usize>, shape: &[usize]) -> Result<Tensor> 
 impl Parameters {
     /// Zeros for every parameter of the plan.
     pub(crate) fn new(plan: Plan) -> Result<Self> {
-        let values = flat(plan.length)?;
+        let values = flat(plan.length, &Device::Cpu)?;
         let mut views = plan.views;
         for one in &mut views {
             one.value = Some(view(&values, &one.range, &one.shape)?);
@@ -127,6 +127,20 @@ impl Parameters {
             values,
             gradients: None,
         })
+    }
+
+    /// Moves all values to another device; before training begins.
+    pub(crate) fn move_to(&mut self, device: &Device) -> Result<()> {
+        self.values = numeric(self.values.to_device(device))?;
+        for one in &mut self.views {
+            one.value = Some(view(&self.values, &one.range, &one.shape)?);
+        }
+        Ok(())
+    }
+
+    /// A flat buffer of zeros beside the values.
+    pub(crate) fn zeros(&self) -> Result<Tensor> {
+        flat(self.count(), self.values.device())
     }
 
     /// Fresh values: a function of the seed and of each parameter's place alone.
@@ -192,9 +206,9 @@ impl Parameters {
     pub(crate) fn begin_training(&mut self, trains: impl Fn(&Entry) -> bool) -> Result<()> {
         let gradients = match self.gradients.take() {
             Some(gradients) => gradients,
-            None => flat(self.count())?,
+            None => self.zeros()?,
         };
-        numeric(write(&gradients, |gradients| gradients.fill(0.0)))?;
+        numeric(gradients.zero_set())?;
         for entry in &mut self.entries {
             entry.trainable = trains(entry);
         }

@@ -64,7 +64,7 @@ pub struct Settings {
     pub initializer_range: f32,
     /// Seeds fresh weights.
     pub seed: u64,
-    /// Where to compute: `auto` or `cpu`.
+    /// Where to compute: `cpu`, `cuda:N` (a build with CUDA), or `auto`, the first CUDA device that works and else the CPU.
     pub device: String,
     /// What matrix products round their operands to: `f32` (`auto`) or `bf16`, which needs a CPU with dot products of
     /// bf16 and is `f32` elsewhere. Weights and their gradients are `f32` in any case.
@@ -104,18 +104,6 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Refuses devices that this build does not have.
-    pub(crate) fn check_device(&self) -> Result<()> {
-        if !matches!(self.device.as_str(), "auto" | "cpu") {
-            return Err(Error::config(format!(
-                "device is {:?}, but this build computes on the CPU only",
-                self.device
-            ))
-            .hint("set device to cpu"));
-        }
-        Ok(())
-    }
-
     /// The precision that is asked for; the CPU may not have it.
     pub(crate) fn products(&self) -> Result<Precision> {
         match self.precision.as_str() {

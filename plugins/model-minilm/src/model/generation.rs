@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use codex_nn::Read;
 use codex_nn::attention::cached::Cache;
 use codex_plugin_api::{Error, Ids, Result};
@@ -145,8 +145,9 @@ fn logits(
             last.extend_from_slice(&rows[(range.end - 1) * width..range.end * width]);
         }
     }
+    let shape = (earlier.len(), width);
+    let last = numeric(Tensor::from_vec(last, shape, hidden.device()))?;
     network.workspace.recycle(hidden);
-    let last = numeric(Tensor::from_vec(last, (earlier.len(), width), &Device::Cpu))?;
     let logits = numeric(network.logits(&packed.tokens(), &last))?;
     let values = numeric(Read::new(&logits))?.to_vec();
     network.workspace.recycle(logits);

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
+use codex_nn::Read;
 use codex_nn::adamw::{self, Group, Options};
 use codex_nn::random::Key;
-use codex_nn::{Read, write};
 use codex_plugin_api::{
     DeviceKind, Error, GradientBuffer, GradientSummary, Loss, OptimizerStep, Result, TokenBatch,
     TrainingPass, TrainingSettings,
@@ -132,13 +132,11 @@ impl Training {
         if groups.is_empty() {
             return Err(Error::config("freeze leaves no parameter that trains"));
         }
-        let count = network.parameters.count();
-        let zeros = || numeric(Tensor::from_vec(vec![0.0f32; count], count, &Device::Cpu));
         Ok(Self {
             settings: settings.clone(),
             groups,
-            first_moment: zeros()?,
-            second_moment: zeros()?,
+            first_moment: network.parameters.zeros()?,
+            second_moment: network.parameters.zeros()?,
             steps: 0,
         })
     }
@@ -180,7 +178,7 @@ impl Training {
         let norm = numeric(adamw::norm(gradients))?;
         network.parameters.forget_received();
         if !norm.is_finite() {
-            numeric(write(gradients, |gradients| gradients.fill(0.0)))?;
+            numeric(gradients.zero_set())?;
             return Ok(norm);
         }
         let limit = step.max_grad_norm;
@@ -255,6 +253,9 @@ pub(super) fn summaries(network: &Network) -> Result<Vec<GradientSummary>> {
 /// Lends the flat gradients; those of frozen parameters are zero.
 pub(super) fn lend(network: &Network) -> Result<Vec<GradientBuffer>> {
     let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
+    if !gradients.device().is_cpu() {
+        return Err(Error::unsupported("lending gradients of a GPU"));
+    }
     clear_frozen(network, gradients)?;
     let values = numeric(Read::new(gradients))?;
     Ok(vec![GradientBuffer {
@@ -272,11 +273,11 @@ fn clear_frozen(network: &Network, gradients: &Tensor) -> Result<()> {
     if entries.iter().all(|entry| entry.trainable) {
         return Ok(());
     }
-    numeric(write(gradients, |gradients| {
-        for entry in entries.iter().filter(|entry| !entry.trainable) {
-            gradients[entry.range.clone()].fill(0.0);
-        }
-    }))
+    for entry in entries.iter().filter(|entry| !entry.trainable) {
+        let part = gradients.narrow(0, entry.range.start, entry.range.len());
+        numeric(part.and_then(|part| part.zero_set()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

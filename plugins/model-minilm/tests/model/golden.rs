@@ -263,30 +263,33 @@ fn check_optimizer(model: &mut MiniLm, case: &Case, name: &str, targets: u64) {
     }
 }
 
-fn check(name: &str) {
+/// Everything about one case, computed wherever the model is.
+pub(crate) fn check_model(name: &str, model: &mut MiniLm) {
     let case = Case::read(name);
     let expect = json(&golden(name).join("expect.json"));
+    assert_eq!(
+        model.info().unwrap().parameters,
+        expect["parameters"].as_u64().unwrap()
+    );
+    check_forward(model, &case, &expect);
+    check_greedy(model, &expect);
+    let settings = TrainingSettings {
+        weight_decay: 0.01,
+        ..TrainingSettings::default()
+    };
+    model.begin_training(&settings).unwrap();
+    check_gradients(model, &case, name, &expect);
+    // Begins again with gradients and moments at zero.
+    model.begin_training(&settings).unwrap();
+    let targets = expect["target_tokens"].as_u64().unwrap();
+    check_optimizer(model, &case, name, targets);
+}
+
+fn check(name: &str) {
     for threads in [1, 2] {
-        let mut model = open(&golden(name).join("model"), threads).unwrap();
-        assert_eq!(
-            model.info().unwrap().parameters,
-            expect["parameters"].as_u64().unwrap()
-        );
-        check_forward(&mut model, &case, &expect);
-        check_greedy(&mut model, &expect);
-        let settings = TrainingSettings {
-            weight_decay: 0.01,
-            ..TrainingSettings::default()
-        };
-        model.begin_training(&settings).unwrap();
-        check_gradients(&mut model, &case, name, &expect);
-        // Begins again with gradients and moments at zero.
-        model.begin_training(&settings).unwrap();
-        check_optimizer(
-            &mut model,
-            &case,
+        check_model(
             name,
-            expect["target_tokens"].as_u64().unwrap(),
+            &mut open(&golden(name).join("model"), threads).unwrap(),
         );
     }
 }

@@ -1,6 +1,7 @@
 //! The model through its public face, as the host sees it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod devices; // the reference cases by way of the functions for GPUs, and on a GPU where there is one
 mod folders; // what is saved opens again; what does not fit is refused by name
 mod generation; // sessions give what whole sequences give
 mod golden; // PyTorch's and Transformers' numbers
@@ -34,8 +35,12 @@ fn open(folder: &std::path::Path, threads: usize) -> codex_plugin_api::Result<Mi
 
 /// A fresh model that is small and yet large enough to be shared out over threads.
 fn fresh(architecture: ArchitectureName, dropout: f32) -> MiniLm {
+    MiniLm::new(&small(architecture, dropout), 2).unwrap()
+}
+
+fn small(architecture: ArchitectureName, dropout: f32) -> Settings {
     let llama = matches!(architecture, ArchitectureName::Llama);
-    let settings = Settings {
+    Settings {
         architecture,
         vocab_size: 300,
         hidden_size: 48,
@@ -46,8 +51,7 @@ fn fresh(architecture: ArchitectureName, dropout: f32) -> MiniLm {
         dropout,
         seed: 3,
         ..Settings::default()
-    };
-    MiniLm::new(&settings, 2).unwrap()
+    }
 }
 
 /// Repeatable ids below 300 in sequences of these lengths, with their offsets.

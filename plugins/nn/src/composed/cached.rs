@@ -24,11 +24,11 @@ impl Rows {
     }
 
     fn extend(&mut self, keys: Tensor, values: Tensor) -> Result<(Tensor, Tensor)> {
-        let both = match self.keys_and_values.take() {
+        let both = match &self.keys_and_values {
             None => (keys, values),
             Some((old_keys, old_values)) => (
-                Tensor::cat(&[old_keys, keys], 1)?,
-                Tensor::cat(&[old_values, values], 1)?,
+                Tensor::cat(&[old_keys, &keys], 1)?,
+                Tensor::cat(&[old_values, &values], 1)?,
             ),
         };
         self.keys_and_values = Some(both.clone());
