@@ -3,6 +3,7 @@
 mod completions;
 mod config;
 mod data;
+mod embed;
 mod env;
 mod evaluate;
 mod generate;
@@ -81,6 +82,8 @@ enum Command {
     Evaluate(evaluate::Args),
     #[command(about = "Continue texts with a model")]
     Generate(generate::Args),
+    #[command(about = "Turn texts into vectors of numbers")]
+    Embed(embed::Args),
     #[command(about = "Train, use and examine tokenizers")]
     Tokenizer(tokenizer::Args),
     /// Look at datasets.
@@ -154,6 +157,7 @@ fn dispatch(command: Command, app: &App) -> Result<Exit> {
         Command::Runs(args) => runs::run(&args, app),
         Command::Evaluate(args) => evaluate::run(&args, app),
         Command::Generate(args) => generate::run(&args, app),
+        Command::Embed(args) => embed::run(&args, app),
         Command::Tokenizer(args) => tokenizer::run(&args, app),
         Command::Data(args) => data::run(&args, app),
         Command::Plugin(args) => plugin::run(&args, app),

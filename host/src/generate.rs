@@ -6,13 +6,18 @@
 mod sampling;
 mod text;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use codex_plugin_api::{EncodeOptions, Error, ErrorKind, Ids, Model, Result, Texts, Tokenizer};
 use serde::Serialize;
 
 pub use self::sampling::Sampling;
+use self::sampling::penalise;
 use self::text::TextStream;
 use crate::app::App;
 use crate::data::Framing;
+use crate::model_folder::foreign_id;
+use crate::random;
 
 /// So many prompts go through the model together: each holds a cache of its own.
 const TOGETHER: usize = 16;
@@ -118,12 +123,10 @@ pub fn generate(
             .hint("shorten the prompt, or train a model with a larger model.sequence_length"));
         }
         if let Some(id) = prompt.iter().find(|&&id| id as usize >= vocab_size) {
-            return Err(Error::data(format!(
-                "the tokenizer gave id {id}, and the model's vocabulary has {vocab_size} entries"
-            ))
-            .hint("the tokenizer does not belong to this model"));
+            return Err(foreign_id(*id, info.vocab_size));
         }
     }
+    let draws = draws(prompts);
     // A model's vocabulary may be padded with ids that the tokenizer does not know.
     let known = vocab_size.min(tokenizer.vocabulary()?.size as usize);
     let mut completions = Vec::with_capacity(prompts.len());
@@ -142,7 +145,8 @@ pub fn generate(
                 longest,
                 first_prompt: group * TOGETHER,
             };
-            run.continue_all(model, &sessions, prompts, show)
+            let draws = &draws[group * TOGETHER..];
+            run.continue_all(model, &sessions, prompts, draws, show)
         })();
         for session in sessions {
             // The first failure is the one to tell.
@@ -151,6 +155,19 @@ pub fn generate(
         completions.extend(outcome?);
     }
     Ok(completions)
+}
+
+/// What the draws for each prompt depend on besides seed and position: the prompt itself, and how often it came before.
+/// So a prompt is continued alike alone and among others, and one that is given twice is continued in two ways.
+fn draws(prompts: &[Vec<u32>]) -> Vec<[u64; 2]> {
+    let mut seen = BTreeMap::new();
+    let draw = |prompt: &Vec<u32>| {
+        let times: &mut u64 = seen.entry(prompt.clone()).or_default();
+        *times += 1;
+        let ids: Vec<u64> = prompt.iter().map(|&id| u64::from(id)).collect();
+        [random::bits(0, "prompt", &ids), *times]
+    };
+    prompts.iter().map(draw).collect()
 }
 
 impl Settings {
@@ -186,6 +203,10 @@ struct Progress {
     unread: Vec<u32>,
     read: usize,
     generated: u64,
+    /// The tokens of prompt and continuation, where a penalty needs them.
+    seen: BTreeSet<u32>,
+    /// What its draws depend on.
+    draw: [u64; 2],
     text: TextStream,
     finished: Option<FinishReason>,
 }
@@ -196,14 +217,22 @@ impl Run<'_> {
         model: &mut dyn Model,
         sessions: &[u64],
         prompts: &[Vec<u32>],
+        draws: &[[u64; 2]],
         show: &mut dyn FnMut(usize, &str) -> Result<()>,
     ) -> Result<Vec<Completion>> {
         let mut all: Vec<Progress> = prompts
             .iter()
-            .map(|prompt| Progress {
+            .zip(draws)
+            .map(|(prompt, &draw)| Progress {
                 unread: prompt.clone(),
                 read: 0,
                 generated: 0,
+                seen: if self.penalises() {
+                    prompt.iter().copied().collect()
+                } else {
+                    BTreeSet::new()
+                },
+                draw,
                 text: TextStream::new(&self.settings.stop),
                 finished: None,
             })
@@ -218,8 +247,8 @@ impl Run<'_> {
             if self.app.interrupt.requested() {
                 return Err(Error::interrupted());
             }
-            let logits = self.extend(model, sessions, &active, &mut all)?;
-            for (row, &index) in logits.chunks_exact(self.vocab_size).zip(&active) {
+            let mut logits = self.extend(model, sessions, &active, &mut all)?;
+            for (row, &index) in logits.chunks_exact_mut(self.vocab_size).zip(&active) {
                 let prompt = self.first_prompt + index;
                 let progress = &mut all[index];
                 self.advance(progress, prompt, row)?;
@@ -241,6 +270,10 @@ impl Run<'_> {
                 finish_reason: progress.finished.unwrap_or(FinishReason::Length),
             })
             .collect())
+    }
+
+    fn penalises(&self) -> bool {
+        self.settings.sampling.repetition_penalty != 1.0
     }
 
     /// One pass of the model for all prompts that are not finished; gives a row of logits each.
@@ -275,10 +308,12 @@ impl Run<'_> {
     }
 
     /// Chooses a prompt's next token and sees whether it was the last.
-    fn advance(&self, progress: &mut Progress, prompt: usize, logits: &[f32]) -> Result<()> {
+    fn advance(&self, progress: &mut Progress, prompt: usize, logits: &mut [f32]) -> Result<()> {
         let sampling = &self.settings.sampling;
+        let logits = &mut logits[..self.known];
+        penalise(logits, &progress.seen, sampling.repetition_penalty);
         let token = sampling
-            .choose(&logits[..self.known], prompt as u64, progress.generated)
+            .choose(logits, &progress.draw, progress.generated)
             .map_err(|error| {
                 error.context(format!(
                     "no token can be chosen for prompt {} after {} tokens",
@@ -291,6 +326,9 @@ impl Run<'_> {
             return Ok(());
         }
         progress.generated += 1;
+        if self.penalises() {
+            progress.seen.insert(token);
+        }
         let stopped = progress.text.push(&self.tokenizer.token_bytes(token)?);
         progress.finished = if stopped {
             Some(FinishReason::Stop)

@@ -1,13 +1,14 @@
 //! The codex-ml host: it finds plugins, runs the training loop, evaluates, generates and talks to the user. It holds no
 //! tensors and knows no plugin by more than its kind and name.
 //!
-//! Rooms: [`cli`] (one command a file) calls [`train`], [`evaluate`], [`generate`]; those get components from [`plugins`],
+//! Rooms: [`cli`] (one command a file) calls [`train`], [`evaluate`], [`generate`], [`embed`]; those get components from [`plugins`],
 //! rows from [`data`], settings from [`config`]; everything a user sees goes through [`output`].
 
 pub mod app;
 pub mod cli;
 pub mod config;
 pub mod data;
+pub mod embed;
 pub mod evaluate;
 pub mod exit;
 pub mod folders;

@@ -188,8 +188,18 @@ impl ModelFolder {
     /// # Errors
     /// The registry's and the plugin's.
     pub fn load_model(&self, app: &App) -> Result<Box<dyn Model>> {
+        self.load_model_with(&Map::new(), app)
+    }
+
+    /// Loads the model with some of its own keys set, such as `device` and `precision`.
+    ///
+    /// # Errors
+    /// As [`Self::load_model`], and [`codex_plugin_api::ErrorKind::Config`] for a key that the model does not have.
+    pub fn load_model_with(&self, keys: &Map<String, Value>, app: &App) -> Result<Box<dyn Model>> {
+        let mut config = keys.clone();
+        config.insert("path".into(), self.path_text()?.into());
         app.registry()?
-            .create_model(self.model_name(), &json!({"path": self.path_text()?}))
+            .create_model(self.model_name(), &Value::Object(config))
     }
 
     /// Loads the tokenizer.
@@ -238,6 +248,14 @@ impl ModelFolder {
             .hint("rename the folder")
         })
     }
+}
+
+/// The error for an id that the model does not have.
+pub(crate) fn foreign_id(id: u32, vocab_size: u32) -> Error {
+    Error::data(format!(
+        "the tokenizer gave id {id}, and the model's vocabulary has {vocab_size} entries"
+    ))
+    .hint("the tokenizer does not belong to this model")
 }
 
 fn read_json(file: &Path) -> Result<Value> {

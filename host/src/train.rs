@@ -12,6 +12,7 @@ mod events;
 mod export;
 mod first_step;
 mod folder;
+mod model_card;
 mod progress;
 mod report;
 pub mod runs;
@@ -295,24 +296,24 @@ fn train(
         End::Finished => Status::Finished,
         End::StoppedEarly => Status::StoppedEarly,
     };
-    take_best(setup, folder, state)?;
-    export::export(setup, folder)?;
+    let step = take_best(setup, folder, state)?;
+    export::export(setup, folder, step, &state.scores, &components.in_use())?;
     Ok(status)
 }
 
-/// With early stopping, the model that is exported is the best one that was met.
-fn take_best(setup: &mut Setup, folder: &RunFolder, state: &mut State) -> Result<()> {
+/// With early stopping, the model that is exported is the best one that was met. Gives the step that made its weights.
+fn take_best(setup: &mut Setup, folder: &RunFolder, state: &mut State) -> Result<u64> {
     if setup.resolved.config.training.early_stopping.is_none() {
-        return Ok(());
+        return Ok(state.step);
     }
     let Some(best) = state.best.first().filter(|best| best.step != state.step) else {
-        return Ok(());
+        return Ok(state.step);
     };
     let path = folder.checkpoints().join(checkpoint::name(best.step));
     checkpoint::verify(&path)?;
     setup.model.import_state(&checkpoint::path_text(&path)?)?;
     state.scores = best.scores.clone();
-    Ok(())
+    Ok(best.step)
 }
 
 /// Tells the user how the run ended, and what to type next.

@@ -1,8 +1,8 @@
 //! `codex-ml generate`: continues prompts with a model folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use codex_plugin_api::{Error, Result};
+use codex_plugin_api::{Context, Error, Result};
 
 use super::input;
 use crate::app::App;
@@ -16,7 +16,9 @@ use crate::model_folder::ModelFolder;
     long_about = "Continue texts with a model.\n\nPrints each prompt followed by its continuation, as it is generated \
                   when there is one prompt. With --json, prints one object a prompt: text (the continuation alone), \
                   tokens, and finish_reason: eos (the model ended the text), length (--max-new-tokens or the model's \
-                  longest sequence was reached) or stop (a --stop text came).",
+                  longest sequence was reached) or stop (a --stop text came).\n\nA prompt is continued alike alone and \
+                  together with others; the same prompt given twice is continued in two ways. What is left to draw from \
+                  is narrowed in this order: repetition penalty, temperature, top-k, top-p, min-p.",
     after_help = "Examples:\n  codex-ml generate --model runs/first/model --prompt \"The old man\"\n  codex-ml generate \
                   --model runs/first/model --prompt \"The old man\" --temperature 0 --json\n  cat letter.txt | codex-ml \
                   generate --model runs/first/model --prompt - --stop \"\\n\\n\""
@@ -29,10 +31,13 @@ pub(super) struct Args {
     #[arg(
         long,
         value_name = "TEXT|-",
-        required = true,
+        required_unless_present = "prompts",
         allow_hyphen_values = true
     )]
     prompt: Vec<String>,
+    /// Continue every line of this file, or of standard input (-).
+    #[arg(long, value_name = "FILE|-", value_hint = clap::ValueHint::FilePath)]
+    prompts: Option<PathBuf>,
     /// Generate at most so many tokens for each prompt.
     #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..))]
     max_new_tokens: u64,
@@ -55,6 +60,22 @@ pub(super) struct Args {
         allow_negative_numbers = true
     )]
     top_p: f64,
+    /// Draw from tokens with at least P times the likeliest one's probability only; 0 from all.
+    #[arg(
+        long,
+        value_name = "P",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
+    min_p: f64,
+    /// Make tokens that prompt and continuation hold less likely (above 1); 1 changes nothing.
+    #[arg(
+        long,
+        value_name = "R",
+        default_value_t = 1.0,
+        allow_negative_numbers = true
+    )]
+    repetition_penalty: f64,
     /// Another seed gives another text; the same seed the same.
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
@@ -68,10 +89,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         temperature: args.temperature,
         top_k: args.top_k,
         top_p: args.top_p,
+        min_p: args.min_p,
+        repetition_penalty: args.repetition_penalty,
         seed: args.seed,
     };
     sampling.check()?;
-    let texts = prompts(&args.prompt)?;
+    let texts = prompts(&args.prompt, args.prompts.as_deref())?;
     let folder = ModelFolder::open(&args.model)?;
     let tokenizer = folder.load_tokenizer(app)?;
     // Our own models saw every document begin with the tokenizer's first token; others were made by their own rules.
@@ -128,13 +151,17 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn prompts(given: &[String]) -> Result<Vec<String>> {
-    if given.iter().filter(|prompt| *prompt == "-").count() > 1 {
-        return Err(Error::config(
-            "--prompt - is given twice, and standard input can be read once",
-        ));
+/// All prompts: those of the command line, then the lines of a file.
+fn prompts(given: &[String], file: Option<&Path>) -> Result<Vec<String>> {
+    let standard = file.is_some_and(|file| file == Path::new("-"));
+    let times = given.iter().filter(|prompt| *prompt == "-").count() + usize::from(standard);
+    if times > 1 {
+        return Err(
+            Error::config("standard input is asked for twice, and it can be read once")
+                .hint("give - to one of --prompt and --prompts, once"),
+        );
     }
-    given
+    let mut prompts = given
         .iter()
         .map(|prompt| {
             if prompt == "-" {
@@ -143,7 +170,23 @@ fn prompts(given: &[String]) -> Result<Vec<String>> {
                 Ok(prompt.clone())
             }
         })
-        .collect()
+        .collect::<Result<Vec<_>>>()?;
+    if let Some(file) = file {
+        let text = if standard {
+            input::read_text()?
+        } else {
+            std::fs::read_to_string(file).or_error(|| {
+                Error::data(format!("cannot read the prompts {}", file.display()))
+                    .hint("it must be a readable text in UTF-8 with a prompt on every line")
+            })?
+        };
+        prompts.extend(text.lines().map(str::to_owned));
+    }
+    if prompts.is_empty() {
+        return Err(Error::data("there is no prompt in the input")
+            .hint("write one prompt on each line; an empty line lets the model begin"));
+    }
+    Ok(prompts)
 }
 
 /// Line breaks and tabs as one writes them in a shell.
@@ -167,6 +210,7 @@ fn unescape(text: &str) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -186,6 +230,19 @@ mod tests {
     #[test]
     fn standard_input_is_read_once() {
         let given = ["-".to_owned(), "a".to_owned(), "-".to_owned()];
-        assert!(prompts(&given).is_err());
+        assert!(prompts(&given, None).is_err());
+        assert!(prompts(&given[..1], Some(Path::new("-"))).is_err());
+    }
+
+    #[test]
+    fn every_line_of_a_file_is_a_prompt() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("prompts.txt");
+        std::fs::write(&file, "one\r\n\nthree\n").unwrap();
+        let found = prompts(&["zero".to_owned()], Some(&file)).unwrap();
+        assert_eq!(found, ["zero", "one", "", "three"]);
+        std::fs::write(&file, "").unwrap();
+        assert!(prompts(&[], Some(&file)).is_err());
+        assert!(prompts(&[], Some(&folder.path().join("none"))).is_err());
     }
 }

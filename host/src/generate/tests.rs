@@ -1,6 +1,8 @@
 //! Generation with a model that recites: ends, stops, lengths, several prompts.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+use codex_plugin_api::{ModelInfo, Parameter, ScoreRequest, Scores, TokenBatch};
+
 use super::*;
 use crate::testing::{BigramModel, ByteTokenizer, app};
 
@@ -10,6 +12,8 @@ fn settings() -> Settings {
             temperature: 0.0,
             top_k: 0,
             top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
             seed: 0,
         },
         max_new_tokens: 100,
@@ -147,10 +151,70 @@ fn several_prompts_share_passes_and_do_not_disturb_each_other() {
         max_new_tokens: 20,
         ..settings()
     };
-    let (all, _) = run(&mut BigramModel::uniform(257), &["a", "a"], &drawn).unwrap();
-    let (first, _) = run(&mut BigramModel::uniform(257), &["a"], &drawn).unwrap();
-    assert_eq!(all[0], first[0]);
-    assert_ne!(all[0].text, all[1].text);
+    // Each prompt is continued as it is alone, and one that is given twice in two ways.
+    let (all, _) = run(&mut BigramModel::uniform(257), &["b", "a", "a"], &drawn).unwrap();
+    for (index, prompt) in [(0, "b"), (1, "a")] {
+        let (alone, _) = run(&mut BigramModel::uniform(257), &[prompt], &drawn).unwrap();
+        assert_eq!(all[index], alone[0]);
+    }
+    assert_ne!(all[1].text, all[2].text);
+}
+
+/// Gives the same logits whatever came before.
+struct Constant(Vec<f32>);
+
+impl Model for Constant {
+    fn info(&self) -> Result<ModelInfo> {
+        BigramModel::uniform(self.0.len() as u32).info()
+    }
+    fn parameters(&self) -> Result<Vec<Parameter>> {
+        Ok(Vec::new())
+    }
+    fn score(&mut self, _: &TokenBatch<'_>, _: ScoreRequest) -> Result<Scores> {
+        Err(Error::unsupported("scoring"))
+    }
+    fn save(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+    fn open_session(&mut self) -> Result<u64> {
+        Ok(0)
+    }
+    fn extend_sessions(&mut self, sessions: &[u64], _: Ids<'_>) -> Result<Vec<f32>> {
+        Ok(self.0.repeat(sessions.len()))
+    }
+    fn close_session(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_penalty_counts_what_the_prompt_and_the_continuation_hold() {
+    let mut model = Constant(vec![1.0, 0.9, 0.8, 0.7, 0.6]);
+    let settings = Settings {
+        sampling: Sampling {
+            repetition_penalty: 2.0,
+            ..settings().sampling
+        },
+        max_new_tokens: 5,
+        ..settings()
+    };
+    let mut text = Vec::new();
+    let mut show = |_: usize, piece: &str| {
+        text.extend(piece.bytes());
+        Ok(())
+    };
+    let prompts = [vec![3]];
+    generate(
+        &mut model,
+        &ByteTokenizer,
+        &prompts,
+        &settings,
+        &app(),
+        &mut show,
+    )
+    .unwrap();
+    // 3 stands in the prompt; when all were there once, the likeliest comes again.
+    assert_eq!(text, [0, 1, 2, 4, 0]);
 }
 
 #[test]

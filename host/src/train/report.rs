@@ -114,7 +114,7 @@ fn shell_word(path: &Path) -> String {
 }
 
 /// A number in groups of three: `1,234,567`.
-fn grouped(number: u64) -> String {
+pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

@@ -152,6 +152,7 @@ fn a_run_leaves_what_the_plan_says() {
         "environment.json",
         "tokenizer/tokenizer.json",
         "model/config.json",
+        "model/README.md",
         "model/tokenizer.json",
     ] {
         assert!(run.join(file).is_file(), "{file}");

@@ -39,9 +39,8 @@ impl LanguageModelHead {
         let weight = pass.parameters.value(self.weight);
         let gradient = pass.parameters.gradient(self.weight);
         let ws = pass.workspace;
-        let result = linear_cross_entropy::forward_backward(
-            ws, &hidden, weight, None, targets, factor, gradient, None,
-        )?;
+        let result =
+            linear_cross_entropy::forward_backward(ws, &hidden, weight, targets, factor, gradient)?;
         ws.recycle(hidden);
         Ok(result)
     }
@@ -54,7 +53,7 @@ impl LanguageModelHead {
         targets: &[i32],
     ) -> Result<Vec<Score>> {
         let weight = pass.parameters.value(self.weight);
-        linear_cross_entropy::scores(pass.workspace, hidden, weight, None, targets)
+        linear_cross_entropy::scores(pass.workspace, hidden, weight, targets)
     }
 
     /// Logits of rows of hidden states: `[rows, vocabulary]`.
