@@ -1,4 +1,4 @@
-//! Causal attention over packed sequences with grouped queries. Scores live only for a block of query rows at a time;
+//! Attention over packed sequences with grouped queries, causal or in both directions. Scores live only for a block of query rows at a time;
 //! backward computes them again from the saved logarithm of each row's sum (Dao et al. 2022), so memory grows linearly
 //! with length. Projections and rotary positions are left to others; attention over a cache is in [`cached`].
 #![allow(unsafe_code, reason = "heads write their own columns of one buffer")]
@@ -63,6 +63,25 @@ impl Heads {
     }
 }
 
+/// Which rows of its sequence a row attends to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mask {
+    /// Row `i` attends to rows `0..=i`: decoders.
+    Causal,
+    /// Every row attends to all rows: encoders.
+    Bidirectional,
+}
+
+impl Mask {
+    /// How many rows, from the first one on, row `row` of a sequence of `length` attends to.
+    fn visible(self, row: usize, length: usize) -> usize {
+        match self {
+            Self::Causal => row + 1,
+            Self::Bidirectional => length,
+        }
+    }
+}
+
 /// What backward needs beside the input and the output.
 #[derive(Debug)]
 pub struct Saved {
@@ -82,10 +101,14 @@ pub(crate) fn dropout_row(dropout: &Dropout, head: usize, row: usize) -> (u32, u
     Dropout { key, ..*dropout }.row(row)
 }
 
-fn setting(heads: Heads, dropout: Option<&Dropout>) -> composed::attention::Setting<'_> {
+fn setting(
+    heads: Heads,
+    mask: Mask,
+    dropout: Option<&Dropout>,
+) -> composed::attention::Setting<'_> {
     composed::attention::Setting {
         heads,
-        causal: true,
+        causal: mask == Mask::Causal,
         dropout,
     }
 }
@@ -117,19 +140,20 @@ vectorized! {
 
 /// `qkv` `[tokens, heads.columns()]` → `[tokens, heads · head_size]`.
 ///
-/// Row `i` of a sequence attends to rows `0..=i` of the same sequence. `dropout` drops probabilities.
+/// Which rows of its own sequence each row attends to says `mask`. `dropout` drops probabilities.
 pub fn forward(
     workspace: &Workspace,
     qkv: &Tensor,
     sequences: &Sequences,
     heads: Heads,
+    mask: Mask,
     dropout: Option<&Dropout>,
 ) -> Result<(Tensor, Saved)> {
     let (tokens, width) = qkv.dims2()?;
     same_size("attention columns", heads.columns(), width)?;
     same_size("attention tokens", sequences.tokens(), tokens)?;
     if composed::takes(qkv) {
-        let setting = setting(heads, dropout);
+        let setting = setting(heads, mask, dropout);
         let out = composed::attention::forward(qkv, sequences, &setting)?;
         let log_sums = Vec::new();
         return Ok((out, Saved { log_sums }));
@@ -153,7 +177,7 @@ pub fn forward(
             for head in kv_head * heads.group()..(kv_head + 1) * heads.group() {
                 for first in (0..range.len()).step_by(BLOCK) {
                     let count = BLOCK.min(range.len() - first);
-                    let seen = first + count;
+                    let seen = mask.visible(first + count - 1, range.len());
                     scores.resize(count * seen, 0.0);
                     block_out.resize(count * size, 0.0);
                     let queries = view(first, count, heads.query(head));
@@ -161,7 +185,7 @@ pub fn forward(
                     multiply(scores, seen, queries, keys, heads.factor(), false);
                     for (row, scores) in scores.chunks_exact_mut(seen).enumerate() {
                         let token = range.start + first + row;
-                        let log_sum = softmax_row(scores, first + row + 1);
+                        let log_sum = softmax_row(scores, mask.visible(first + row, range.len()));
                         // SAFETY: only this item handles this head's rows of this sequence, so the element is its own.
                         let saved_sum = unsafe { shared_sums.slice(head * tokens + token, 1) };
                         saved_sum[0] = log_sum;
@@ -197,8 +221,8 @@ struct Scratch {
     mask: Vec<f32>,
 }
 
-/// The gradient of `qkv`, from that of the output `dy` `[tokens, heads · head_size]`; `qkv`, `out`, `saved` and
-/// `dropout` are forward's.
+/// The gradient of `qkv`, from that of the output `dy` `[tokens, heads · head_size]`; `qkv`, `out`, `saved`,
+/// `mask` and `dropout` are forward's.
 #[allow(
     clippy::too_many_arguments,
     reason = "a backward names its operands one by one"
@@ -211,13 +235,14 @@ pub fn backward(
     saved: &Saved,
     sequences: &Sequences,
     heads: Heads,
+    mask: Mask,
     dropout: Option<&Dropout>,
 ) -> Result<Tensor> {
     let (tokens, width) = qkv.dims2()?;
     same_size("attention columns", heads.columns(), width)?;
     same_size("attention tokens", sequences.tokens(), tokens)?;
     if composed::takes(dy) {
-        let setting = setting(heads, dropout);
+        let setting = setting(heads, mask, dropout);
         return composed::attention::backward(dy, qkv, sequences, &setting);
     }
     let size = heads.head_size;
@@ -249,7 +274,7 @@ pub fn backward(
             for head in kv_head * heads.group()..(kv_head + 1) * heads.group() {
                 for first in (0..range.len()).step_by(BLOCK) {
                     let count = BLOCK.min(range.len() - first);
-                    let seen = first + count;
+                    let seen = mask.visible(first + count - 1, range.len());
                     let start = (range.start + first) * out_width + heads.query(head);
                     let gradient = Matrix::strided(&dy[start..], count, size, out_width);
                     let queries = view(first, count, heads.query(head));
@@ -285,7 +310,7 @@ pub fn backward(
                             scratch.mask.resize(masked + seen, 1.0);
                             mask_row(&mut scratch.mask[masked..], key, threshold, factor);
                         }
-                        let visible = first + row + 1;
+                        let visible = mask.visible(first + row, range.len());
                         score_gradient_row(
                             scores,
                             gradients,

@@ -130,14 +130,31 @@ pub fn backward_weight(
 }
 
 /// Adds the sum of the rows of `values` `[rows, width]` to `target` `[width]`, in an order fixed by the shape.
-fn add_rows(workspace: &Workspace, values: &[f32], width: usize, target: &Tensor) -> Result<()> {
+pub(crate) fn add_rows(
+    workspace: &Workspace,
+    values: &[f32],
+    width: usize,
+    target: &Tensor,
+) -> Result<()> {
+    same_size("bias gradient", width, target.elem_count())?;
     const ROWS: usize = 128;
+    const COLUMNS: usize = 2048;
     let block = ROWS * width.max(1);
     let mut partial = workspace.zeros(values.len().div_ceil(block) * width);
     partial
         .par_chunks_mut(width.max(1))
         .zip(values.par_chunks(block))
-        .for_each(|(partial, rows)| rows.chunks(width).for_each(|row| add(partial, row)));
+        .for_each(|(partial, rows)| {
+            // A head's bias is as wide as the vocabulary, with a chunk of few rows.
+            partial
+                .par_chunks_mut(COLUMNS)
+                .enumerate()
+                .for_each(|(index, part)| {
+                    for row in rows.chunks_exact(width) {
+                        add(part, &row[index * COLUMNS..][..part.len()]);
+                    }
+                });
+        });
     write(target, |target| {
         partial
             .chunks(width.max(1))

@@ -1,4 +1,4 @@
-//! The last product of a language model and its cross-entropy in one: rows are taken a chunk at a time, so logits exist
+//! The last product of a language model, its bias and its cross-entropy in one: rows are taken a chunk at a time, so logits exist
 //! for one chunk only and normalised ones never for all rows. Shifting labels by one token is left to the model.
 
 use std::ops::Range;
@@ -7,7 +7,9 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use crate::error::same_size;
+use crate::linear::add_rows;
 use crate::matmul::{Matrix, parallel_accumulate, parallel_multiply};
+use crate::rows::gather_into;
 use crate::storage::{Read, write};
 use crate::vectorized::{exp_shifted, maximum, scale, sum_exp_shifted, vectorized};
 use crate::workspace::tensor_of;
@@ -45,6 +47,18 @@ vectorized! {
     }
 }
 
+/// The target as an index, if it is one of `classes`.
+pub(crate) fn check_target(target: i32, classes: usize) -> Result<usize> {
+    if target >= 0 && (target as usize) < classes {
+        return Ok(target as usize);
+    }
+    Err(Error::Range {
+        place: "label",
+        value: target.to_string(),
+        range: format!("0..{classes} (or {IGNORE} for none)"),
+    })
+}
+
 /// The rows with targets, and how many of them make a chunk.
 fn active(targets: &[i32], vocabulary: usize) -> Result<(Vec<u32>, usize)> {
     let mut rows = Vec::with_capacity(targets.len());
@@ -52,13 +66,7 @@ fn active(targets: &[i32], vocabulary: usize) -> Result<(Vec<u32>, usize)> {
         if target == IGNORE {
             continue;
         }
-        if target < 0 || target as usize >= vocabulary {
-            return Err(Error::Range {
-                place: "label",
-                value: target.to_string(),
-                range: format!("0..{vocabulary} (or {IGNORE} for none)"),
-            });
-        }
+        check_target(target, vocabulary)?;
         rows.push(row);
     }
     let chunk = (CHUNK / vocabulary.max(1))
@@ -67,52 +75,59 @@ fn active(targets: &[i32], vocabulary: usize) -> Result<(Vec<u32>, usize)> {
     Ok((rows, chunk))
 }
 
-fn gather(target: &mut [f32], source: &[f32], rows: &[u32], width: usize) {
-    target
-        .par_chunks_mut(width)
-        .zip(rows)
-        .with_min_len(64)
-        .for_each(|(target, &row)| {
-            target.copy_from_slice(&source[row as usize * width..][..width]);
-        });
-}
-
-fn sizes(hidden: &Tensor, weight: &Tensor, targets: &[i32]) -> Result<(usize, usize, usize)> {
+fn sizes(
+    hidden: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    targets: &[i32],
+) -> Result<(usize, usize, usize)> {
     let (tokens, width) = hidden.dims2()?;
     let (vocabulary, inner) = weight.dims2()?;
     same_size("language model head width", inner, width)?;
     same_size("labels", tokens, targets.len())?;
+    if let Some(bias) = bias {
+        same_size("language model head bias", vocabulary, bias.elem_count())?;
+    }
     Ok((tokens, width, vocabulary))
 }
 
-/// Loss and gradients: returns the loss and the gradient of `hidden` `[tokens, hidden]`, and adds that of `weight`
-/// `[vocabulary, hidden]` to `weight_gradient`, if given. Both gradients are of `factor · sum`; give 1 / (targets of the whole
-/// step) for the mean. `targets[row]` is the id that row predicts, or [`IGNORE`].
+/// Loss and gradients: returns the loss and the gradient of `hidden` `[tokens, hidden]`, and adds those of `weight`
+/// `[vocabulary, hidden]` and `bias` `[vocabulary]` to theirs, if given; one that is `None` costs nothing. All gradients
+/// are of `factor · sum`; give 1 / (targets of the whole step) for the mean. `targets[row]` is the id that row predicts,
+/// or [`IGNORE`].
+#[allow(
+    clippy::too_many_arguments,
+    reason = "a backward names its operands one by one"
+)]
 pub fn forward_backward(
     workspace: &Workspace,
     hidden: &Tensor,
     weight: &Tensor,
+    bias: Option<&Tensor>,
     targets: &[i32],
     factor: f32,
     weight_gradient: Option<&Tensor>,
+    bias_gradient: Option<&Tensor>,
 ) -> Result<(Loss, Tensor)> {
-    let (tokens, width, vocabulary) = sizes(hidden, weight, targets)?;
+    let (tokens, width, vocabulary) = sizes(hidden, weight, bias, targets)?;
     let (rows, chunk) = active(targets, vocabulary)?;
     if composed::takes(hidden) {
         let (sum, d_hidden) = composed::linear_cross_entropy::forward_backward(
             hidden,
             weight,
-            None,
+            bias,
             targets,
             &rows,
             factor,
             weight_gradient,
-            None,
+            bias_gradient,
         )?;
         let targets = rows.len();
         return Ok((Loss { sum, targets }, d_hidden));
     }
     let (hidden, weight) = (Read::new(hidden)?, Read::new(weight)?);
+    let bias = bias.map(Read::new).transpose()?;
+    let bias = bias.as_deref();
     let all = rows.len() == tokens;
     let mut d_hidden = if all {
         workspace.take(tokens * width)
@@ -128,10 +143,10 @@ pub fn forward_backward(
         let inputs = &mut inputs[..count * width];
         let logits = &mut logits[..count * vocabulary];
         let gradients = &mut gradients[..count * width];
-        gather(inputs, &hidden, rows, width);
+        gather_into(inputs, &hidden, rows, width);
         let inputs = Matrix::new(inputs, count, width);
         let weight = Matrix::new(&weight, vocabulary, width);
-        parallel_multiply(logits, inputs, weight.transposed(), None);
+        parallel_multiply(logits, inputs, weight.transposed(), bias);
         let losses: Vec<f64> = logits
             .par_chunks_mut(vocabulary)
             .zip(rows)
@@ -154,6 +169,9 @@ pub fn forward_backward(
                 parallel_accumulate(workspace, gradient, slopes.transposed(), inputs);
             })?;
         }
+        if let Some(gradient) = bias_gradient {
+            add_rows(workspace, logits, vocabulary, gradient)?;
+        }
         for (gradient, &row) in gradients.chunks_exact(width).zip(rows) {
             d_hidden[row as usize * width..][..width].copy_from_slice(gradient);
         }
@@ -173,12 +191,13 @@ pub fn scores(
     workspace: &Workspace,
     hidden: &Tensor,
     weight: &Tensor,
+    bias: Option<&Tensor>,
     targets: &[i32],
 ) -> Result<Vec<Score>> {
-    let (_, width, vocabulary) = sizes(hidden, weight, targets)?;
+    let (_, width, vocabulary) = sizes(hidden, weight, bias, targets)?;
     let (rows, chunk) = active(targets, vocabulary)?;
     if composed::takes(hidden) {
-        let found = composed::linear_cross_entropy::scores(hidden, weight, None, targets, &rows)?;
+        let found = composed::linear_cross_entropy::scores(hidden, weight, bias, targets, &rows)?;
         return Ok(found
             .into_iter()
             .zip(rows)
@@ -190,6 +209,8 @@ pub fn scores(
             .collect());
     }
     let (hidden, weight) = (Read::new(hidden)?, Read::new(weight)?);
+    let bias = bias.map(Read::new).transpose()?;
+    let bias = bias.as_deref();
     let mut scores = Vec::with_capacity(rows.len());
     let mut logits = workspace.take(chunk.min(rows.len()) * vocabulary);
     let mut inputs = workspace.take(chunk.min(rows.len()) * width);
@@ -201,10 +222,10 @@ pub fn scores(
         let rows = &rows[part];
         let inputs = &mut inputs[..rows.len() * width];
         let logits = &mut logits[..rows.len() * vocabulary];
-        gather(inputs, &hidden, rows, width);
+        gather_into(inputs, &hidden, rows, width);
         let inputs = Matrix::new(inputs, rows.len(), width);
         let weight = Matrix::new(&weight, vocabulary, width);
-        parallel_multiply(logits, inputs, weight.transposed(), None);
+        parallel_multiply(logits, inputs, weight.transposed(), bias);
         scores.par_extend(logits.par_chunks(vocabulary).zip(rows).with_min_len(8).map(
             |(logits, &row)| {
                 let logit = logits[targets[row as usize] as usize];

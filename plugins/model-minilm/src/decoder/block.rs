@@ -3,7 +3,7 @@
 
 use candle_core::Tensor;
 use codex_nn::attention::cached::{self, Cache};
-use codex_nn::attention::{self, Heads};
+use codex_nn::attention::{self, Heads, Mask};
 use codex_nn::rope;
 use codex_nn::{Result, Workspace};
 
@@ -90,7 +90,8 @@ impl Block {
         rotate(pass, &qkv)?;
         let drop = pass.dropout(Place::Attention { block });
         let sequences = pass.tokens.sequences;
-        let (seen, attention) = attention::forward(ws, &qkv, sequences, pass.heads, drop.as_ref())?;
+        let (seen, attention) =
+            attention::forward(ws, &qkv, sequences, pass.heads, Mask::Causal, drop.as_ref())?;
         let addition = self.output.forward(pass, &seen)?;
         pass.drop(&addition, Place::AfterAttention { block })?;
 
@@ -191,6 +192,7 @@ impl Block {
             &saved.attention,
             pass.tokens.sequences,
             pass.heads,
+            Mask::Causal,
             drop.as_ref(),
         )?;
         for tensor in [d_seen, saved.seen, saved.qkv] {
@@ -230,7 +232,17 @@ impl Block {
         rotate(pass, &qkv)?;
         let seen = match caches {
             Some(caches) => cached::forward(ws, &qkv, pass.tokens.sequences, caches, pass.heads)?,
-            None => attention::forward(ws, &qkv, pass.tokens.sequences, pass.heads, None)?.0,
+            None => {
+                attention::forward(
+                    ws,
+                    &qkv,
+                    pass.tokens.sequences,
+                    pass.heads,
+                    Mask::Causal,
+                    None,
+                )?
+                .0
+            }
         };
         ws.recycle(qkv);
         let addition = self.output.forward(pass, &seen)?;

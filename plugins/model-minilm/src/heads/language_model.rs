@@ -39,8 +39,9 @@ impl LanguageModelHead {
         let weight = pass.parameters.value(self.weight);
         let gradient = pass.parameters.gradient(self.weight);
         let ws = pass.workspace;
-        let result =
-            linear_cross_entropy::forward_backward(ws, &hidden, weight, targets, factor, gradient)?;
+        let result = linear_cross_entropy::forward_backward(
+            ws, &hidden, weight, None, targets, factor, gradient, None,
+        )?;
         ws.recycle(hidden);
         Ok(result)
     }
@@ -53,7 +54,7 @@ impl LanguageModelHead {
         targets: &[i32],
     ) -> Result<Vec<Score>> {
         let weight = pass.parameters.value(self.weight);
-        linear_cross_entropy::scores(pass.workspace, hidden, weight, targets)
+        linear_cross_entropy::scores(pass.workspace, hidden, weight, None, targets)
     }
 
     /// Logits of rows of hidden states: `[rows, vocabulary]`.

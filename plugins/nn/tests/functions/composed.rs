@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 use codex_nn::adamw::{self, Group, Options};
 use codex_nn::attention::cached::{self, Cache};
-use codex_nn::attention::{self, Heads};
+use codex_nn::attention::{self, Heads, Mask};
 use codex_nn::dropout::{self, Dropout};
 use codex_nn::embedding::{self, Lookup};
 use codex_nn::gelu::{self, Form};
@@ -189,14 +189,17 @@ fn attention_over_sequences_of_any_lengths() {
             let qkv = random(1, &[tokens, heads.columns()]);
             let dy = random(2, &[tokens, heads.heads * 4]);
             for dropout in [None, Some(&dropout)] {
-                check("attention", || {
-                    let (out, saved) =
-                        attention::forward(&ws, &qkv, &sequences, heads, dropout).unwrap();
-                    let d = attention::backward(
-                        &ws, &dy, &qkv, &out, &saved, &sequences, heads, dropout,
-                    );
-                    vec![out, d.unwrap()]
-                });
+                for mask in [Mask::Causal, Mask::Bidirectional] {
+                    check("attention", || {
+                        let (out, saved) =
+                            attention::forward(&ws, &qkv, &sequences, heads, mask, dropout)
+                                .unwrap();
+                        let d = attention::backward(
+                            &ws, &dy, &qkv, &out, &saved, &sequences, heads, mask, dropout,
+                        );
+                        vec![out, d.unwrap()]
+                    });
+                }
             }
         }
     }
@@ -232,20 +235,26 @@ fn attention_over_caches_that_grow_and_shrink() {
 #[test]
 fn linear_cross_entropy_with_and_without_ignored_rows() {
     let ws = Workspace::new();
-    let (hidden, weight) = (random(1, &[6, 5]), random(2, &[11, 5]));
-    for targets in [[3, -100, 10, 0, -100, 3], [3, 1, 10, 0, 2, 3]] {
+    let (hidden, weight, bias) = (random(1, &[6, 5]), random(2, &[11, 5]), random(4, &[11]));
+    for (targets, bias) in [
+        ([3, -100, 10, 0, -100, 3], None),
+        ([3, 1, 10, 0, 2, 3], Some(&bias)),
+    ] {
         check("linear cross-entropy", || {
-            let d_weight = random(3, &[11, 5]);
+            let (d_weight, d_bias) = (random(3, &[11, 5]), random(5, &[11]));
             let (loss, d_hidden) = linear_cross_entropy::forward_backward(
                 &ws,
                 &hidden,
                 &weight,
+                bias,
                 &targets,
                 0.25,
                 Some(&d_weight),
+                Some(&d_bias),
             )
             .unwrap();
-            let scores = linear_cross_entropy::scores(&ws, &hidden, &weight, &targets).unwrap();
+            let scores =
+                linear_cross_entropy::scores(&ws, &hidden, &weight, bias, &targets).unwrap();
             let numbers = scores
                 .iter()
                 .flat_map(|score| [score.row as f32, score.log_probability, score.rank as f32]);
@@ -253,13 +262,14 @@ fn linear_cross_entropy_with_and_without_ignored_rows() {
             numbers.extend([loss.sum as f32, loss.targets as f32]);
             let count = numbers.len();
             let numbers = Tensor::from_vec(numbers, count, &candle_core::Device::Cpu).unwrap();
-            vec![d_hidden, d_weight, numbers]
+            vec![d_hidden, d_weight, d_bias, numbers]
         });
     }
     let none = [-100; 6];
     composed::force(true);
     let (loss, d) =
-        linear_cross_entropy::forward_backward(&ws, &hidden, &weight, &none, 1.0, None).unwrap();
+        linear_cross_entropy::forward_backward(&ws, &hidden, &weight, None, &none, 1.0, None, None)
+            .unwrap();
     composed::force(false);
     assert_eq!((loss.sum, loss.targets), (0.0, 0));
     assert_eq!(values(&d), values(&zeros(&[6, 5])));

@@ -1,7 +1,7 @@
 //! Every backward against central differences of its forward.
 
 use candle_core::Tensor;
-use codex_nn::attention::{self, Heads};
+use codex_nn::attention::{self, Heads, Mask};
 use codex_nn::dropout::{self, Dropout};
 use codex_nn::embedding::{self, Lookup};
 use codex_nn::gelu::{self, Form};
@@ -10,41 +10,7 @@ use codex_nn::random::Key;
 use codex_nn::rope::{self, Rotation};
 use codex_nn::{Sequences, Workspace, layer_norm, linear_cross_entropy, rms_norm, swiglu};
 
-use crate::{copy, random, values, zeros};
-
-/// Compares `gradient` with the central differences of `loss` around `x`.
-fn check(name: &str, x: &Tensor, gradient: &Tensor, loss: impl Fn(&Tensor) -> f64) {
-    let gradient = values(gradient);
-    let largest = gradient.iter().fold(0.0f32, |a, b| a.max(b.abs()));
-    assert!(largest > 0.0, "{name}: the gradient is zero everywhere");
-    let step = 1e-2f32;
-    for index in 0..x.elem_count() {
-        let at = |offset: f32| {
-            let moved = copy(x);
-            codex_nn::write(&moved, |values| values[index] += offset).unwrap();
-            loss(&moved)
-        };
-        // Fourth-order differences: the step has to be large for f32, and this keeps its error small.
-        let near = (at(step) - at(-step)) / f64::from(2.0 * step);
-        let far = (at(2.0 * step) - at(-2.0 * step)) / f64::from(4.0 * step);
-        let expected = (4.0 * near - far) / 3.0;
-        let error = (expected - f64::from(gradient[index])).abs();
-        assert!(
-            error < 2e-3 * f64::from(largest.max(0.1)),
-            "{name}[{index}]: backward says {}, differences say {expected}",
-            gradient[index]
-        );
-    }
-}
-
-/// Σ out · direction, in f64.
-fn project(out: &Tensor, direction: &Tensor) -> f64 {
-    let (out, direction) = (values(out), values(direction));
-    out.iter()
-        .zip(&direction)
-        .map(|(a, b)| f64::from(*a) * f64::from(*b))
-        .sum()
-}
+use crate::{check, copy, project, random, values, zeros};
 
 #[test]
 fn linear_in_both_orientations() {
@@ -222,78 +188,91 @@ fn embedding_with_repeated_ids() {
 fn attention_with_grouped_queries_over_ragged_sequences() {
     let ws = Workspace::new();
     let sequences = Sequences::new(vec![0, 5, 5, 6, 14]).unwrap();
+    let dropped = Dropout {
+        probability: 0.4,
+        key: Key::new(3),
+    };
     for (heads, kv_heads) in [(2, 2), (4, 2), (3, 1)] {
-        for dropout in [
-            None,
-            Some(Dropout {
-                probability: 0.4,
-                key: Key::new(3),
-            }),
-        ] {
-            let heads = Heads {
-                heads,
-                kv_heads,
-                head_size: 4,
-            };
-            let qkv = random(1, &[14, heads.columns()]);
-            let dy = random(2, &[14, heads.heads * 4]);
-            let dropout = dropout.as_ref();
-            let (out, saved) = attention::forward(&ws, &qkv, &sequences, heads, dropout).unwrap();
-            let d = attention::backward(&ws, &dy, &qkv, &out, &saved, &sequences, heads, dropout)
-                .unwrap();
-            check("qkv", &qkv, &d, |qkv| {
-                let (out, _) = attention::forward(&ws, qkv, &sequences, heads, dropout).unwrap();
-                project(&out, &dy)
-            });
+        let heads = Heads {
+            heads,
+            kv_heads,
+            head_size: 4,
+        };
+        for mask in [Mask::Causal, Mask::Bidirectional] {
+            for dropout in [None, Some(&dropped)] {
+                check_attention(&ws, &sequences, heads, mask, dropout);
+            }
         }
     }
 }
 
 #[test]
 fn attention_over_several_blocks() {
-    let ws = Workspace::new();
     let heads = Heads {
         heads: 1,
         kv_heads: 1,
         head_size: 2,
     };
     let sequences = Sequences::new(vec![0, 150]).unwrap();
-    let (qkv, dy) = (random(1, &[150, 6]), random(2, &[150, 2]));
-    let (out, saved) = attention::forward(&ws, &qkv, &sequences, heads, None).unwrap();
-    let d = attention::backward(&ws, &dy, &qkv, &out, &saved, &sequences, heads, None).unwrap();
-    check("qkv", &qkv, &d, |qkv| {
-        let (out, _) = attention::forward(&ws, qkv, &sequences, heads, None).unwrap();
-        project(&out, &dy)
-    });
+    for mask in [Mask::Causal, Mask::Bidirectional] {
+        check_attention(&Workspace::new(), &sequences, heads, mask, None);
+    }
+}
+
+fn check_attention(
+    ws: &Workspace,
+    sequences: &Sequences,
+    heads: Heads,
+    mask: Mask,
+    dropout: Option<&Dropout>,
+) {
+    let tokens = sequences.tokens();
+    let qkv = random(1, &[tokens, heads.columns()]);
+    let dy = random(2, &[tokens, heads.heads * heads.head_size]);
+    let run = |qkv: &Tensor| attention::forward(ws, qkv, sequences, heads, mask, dropout).unwrap();
+    let (out, saved) = run(&qkv);
+    let d =
+        attention::backward(ws, &dy, &qkv, &out, &saved, sequences, heads, mask, dropout).unwrap();
+    let name = format!("qkv, {mask:?}");
+    check(&name, &qkv, &d, |qkv| project(&run(qkv).0, &dy));
 }
 
 #[test]
 fn linear_cross_entropy_skips_rows_without_targets() {
     let ws = Workspace::new();
-    let (hidden, weight) = (random(1, &[6, 5]), random(2, &[11, 5]));
-    for targets in [[3, -100, 10, 0, -100, 3], [3, 1, 10, 0, 2, 3]] {
+    let (hidden, weight, bias) = (random(1, &[6, 5]), random(2, &[11, 5]), random(3, &[11]));
+    for (targets, bias) in [
+        ([3, -100, 10, 0, -100, 3], None),
+        ([3, 1, 10, 0, 2, 3], Some(&bias)),
+        ([-100, 1, 10, 0, 2, 3], Some(&bias)),
+    ] {
         let factor = 0.25;
-        let run = |hidden: &Tensor, weight: &Tensor| {
-            let scores = linear_cross_entropy::scores(&ws, hidden, weight, &targets).unwrap();
-            scores
+        let run = |hidden: &Tensor, weight: &Tensor, bias: Option<&Tensor>| {
+            linear_cross_entropy::scores(&ws, hidden, weight, bias, &targets)
+                .unwrap()
                 .iter()
                 .map(|s| -f64::from(s.log_probability))
                 .sum::<f64>()
                 * f64::from(factor)
         };
-        let d_weight = zeros(&[11, 5]);
+        let (d_weight, d_bias) = (zeros(&[11, 5]), zeros(&[11]));
         let (loss, d_hidden) = linear_cross_entropy::forward_backward(
             &ws,
             &hidden,
             &weight,
+            bias,
             &targets,
             factor,
             Some(&d_weight),
+            Some(&d_bias),
         )
         .unwrap();
         assert_eq!(loss.targets, targets.iter().filter(|&&t| t >= 0).count());
-        assert!((loss.sum * f64::from(factor) - run(&hidden, &weight)).abs() < 1e-5);
-        check("hidden", &hidden, &d_hidden, |hidden| run(hidden, &weight));
-        check("weight", &weight, &d_weight, |weight| run(&hidden, weight));
+        assert!((loss.sum * f64::from(factor) - run(&hidden, &weight, bias)).abs() < 1e-5);
+        check("hidden", &hidden, &d_hidden, |x| run(x, &weight, bias));
+        check("weight", &weight, &d_weight, |x| run(&hidden, x, bias));
+        if let Some(bias) = bias {
+            check("bias", bias, &d_bias, |x| run(&hidden, &weight, Some(x)));
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Sequences packed into one batch give what they give alone, and token by token through a cache.
 
+use candle_core::Tensor;
 use codex_nn::attention::cached::{self, Cache};
-use codex_nn::attention::{self, Heads};
+use codex_nn::attention::{self, Heads, Mask};
+use codex_nn::pooling::{self, Pooling};
 use codex_nn::{Sequences, Workspace};
 
 use crate::{random, values};
@@ -18,29 +20,46 @@ fn packed_attention_equals_each_sequence_alone() {
     let offsets = vec![0, 70, 71, 71, 200];
     let sequences = Sequences::new(offsets.clone()).unwrap();
     let (qkv, dy) = (random(1, &[200, HEADS.columns()]), random(2, &[200, 32]));
-    let (out, saved) = attention::forward(&ws, &qkv, &sequences, HEADS, None).unwrap();
-    let d = attention::backward(&ws, &dy, &qkv, &out, &saved, &sequences, HEADS, None).unwrap();
-    for pair in offsets.windows(2) {
-        let (start, count) = (pair[0], pair[1] - pair[0]);
-        if count == 0 {
-            continue;
+    for mask in [Mask::Causal, Mask::Bidirectional] {
+        let run = |qkv: &Tensor, dy: &Tensor, sequences: &Sequences| {
+            let (out, saved) = attention::forward(&ws, qkv, sequences, HEADS, mask, None).unwrap();
+            let d = attention::backward(&ws, dy, qkv, &out, &saved, sequences, HEADS, mask, None)
+                .unwrap();
+            (out, d)
+        };
+        let (out, d) = run(&qkv, &dy, &sequences);
+        for pair in offsets.windows(2) {
+            let (start, count) = (pair[0], pair[1] - pair[0]);
+            if count == 0 {
+                continue;
+            }
+            let part = |t: &Tensor| t.narrow(0, start, count).unwrap();
+            let (one, one_d) = run(&part(&qkv), &part(&dy), &Sequences::single(count));
+            assert_eq!(values(&part(&out)), values(&one));
+            assert_eq!(values(&part(&d)), values(&one_d));
         }
-        let alone = Sequences::single(count);
-        let part = |t: &candle_core::Tensor| t.narrow(0, start, count).unwrap();
-        let (one, saved) = attention::forward(&ws, &part(&qkv), &alone, HEADS, None).unwrap();
-        let one_d = attention::backward(
-            &ws,
-            &part(&dy),
-            &part(&qkv),
-            &one,
-            &saved,
-            &alone,
-            HEADS,
-            None,
-        )
-        .unwrap();
-        assert_eq!(values(&part(&out)), values(&one));
-        assert_eq!(values(&part(&d)), values(&one_d));
+    }
+}
+
+#[test]
+fn packed_pooling_equals_each_sequence_alone() {
+    let ws = Workspace::new();
+    let offsets = vec![0, 3, 4, 4, 90];
+    let sequences = Sequences::new(offsets.clone()).unwrap();
+    let (hidden, d_pooled) = (random(1, &[90, 24]), random(2, &[4, 24]));
+    for pooling in [Pooling::Mean, Pooling::Cls] {
+        let pooled = pooling::forward(&ws, &hidden, &sequences, pooling).unwrap();
+        let d = pooling::backward(&ws, &d_pooled, &sequences, pooling).unwrap();
+        for (index, pair) in offsets.windows(2).enumerate() {
+            let (start, count) = (pair[0], pair[1] - pair[0]);
+            let alone = Sequences::single(count);
+            let rows = |t: &Tensor| t.narrow(0, start, count).unwrap();
+            let row = |t: &Tensor| t.narrow(0, index, 1).unwrap();
+            let one = pooling::forward(&ws, &rows(&hidden), &alone, pooling).unwrap();
+            let one_d = pooling::backward(&ws, &row(&d_pooled), &alone, pooling).unwrap();
+            assert_eq!(values(&row(&pooled)), values(&one));
+            assert_eq!(values(&rows(&d)), values(&one_d));
+        }
     }
 }
 
@@ -53,7 +72,7 @@ fn caches_give_what_whole_sequences_give() {
     let expected = [0, 1].map(|i| {
         let whole = Sequences::single(lengths[i]);
         values(
-            &attention::forward(&ws, &qkv[i], &whole, HEADS, None)
+            &attention::forward(&ws, &qkv[i], &whole, HEADS, Mask::Causal, None)
                 .unwrap()
                 .0,
         )
@@ -63,7 +82,7 @@ fn caches_give_what_whole_sequences_give() {
     for (a, b) in parts[0].into_iter().zip(parts[1]) {
         let counts = [a, b];
         let rows = [0, 1].map(|i| qkv[i].narrow(0, start[i], counts[i]).unwrap());
-        let both = candle_core::Tensor::cat(&rows, 0).unwrap();
+        let both = Tensor::cat(&rows, 0).unwrap();
         let sequences = Sequences::new(vec![0, counts[0], counts[0] + counts[1]]).unwrap();
         // What is forgotten again leaves no trace.
         let kept = first.tokens();

@@ -1,8 +1,10 @@
 //! Any number of threads gives the same bits.
 
-use codex_nn::attention::{self, Heads};
+use codex_nn::attention::{self, Heads, Mask};
 use codex_nn::embedding;
+use codex_nn::in_batch_negatives::{self, Options};
 use codex_nn::linear::{self, Orientation};
+use codex_nn::pooling::{self, Pooling};
 use codex_nn::{Sequences, Workspace, adamw, layer_norm, linear_cross_entropy};
 
 use crate::{copy, random, values, zeros};
@@ -30,13 +32,31 @@ fn run() -> Vec<Vec<f32>> {
     let sum = copy(&x);
     let (normed, saved) = layer_norm::forward(&ws, &sum, None, &norm, &norm_bias, 1e-5).unwrap();
     let qkv = linear::forward(&ws, &normed, &weight, Some(&bias), Orientation::InOut).unwrap();
-    let (seen, log_sums) = attention::forward(&ws, &qkv, &sequences, heads, None).unwrap();
+    let (seen, log_sums) =
+        attention::forward(&ws, &qkv, &sequences, heads, Mask::Causal, None).unwrap();
     let d_head = zeros(&[3000, width]);
-    let (loss, d_seen) =
-        linear_cross_entropy::forward_backward(&ws, &seen, &head, &targets, 0.01, Some(&d_head))
-            .unwrap();
+    let (head_bias, d_head_bias) = (random(7, &[3000]), zeros(&[3000]));
+    let (loss, d_seen) = linear_cross_entropy::forward_backward(
+        &ws,
+        &seen,
+        &head,
+        Some(&head_bias),
+        &targets,
+        0.01,
+        Some(&d_head),
+        Some(&d_head_bias),
+    )
+    .unwrap();
     let d_qkv = attention::backward(
-        &ws, &d_seen, &qkv, &seen, &log_sums, &sequences, heads, None,
+        &ws,
+        &d_seen,
+        &qkv,
+        &seen,
+        &log_sums,
+        &sequences,
+        heads,
+        Mask::Causal,
+        None,
     )
     .unwrap();
     let (d_weight, d_bias) = (zeros(&[width, heads.columns()]), zeros(&[heads.columns()]));
@@ -64,12 +84,41 @@ fn run() -> Vec<Vec<f32>> {
     .unwrap();
     embedding::backward(&d, &ids, &d_table).unwrap();
     let length = adamw::norm(&d_head).unwrap();
+    let both = Mask::Bidirectional;
+    let (all_seen, log_sums) =
+        attention::forward(&ws, &qkv, &sequences, heads, both, None).unwrap();
+    let d_all_qkv = attention::backward(
+        &ws, &d_seen, &qkv, &all_seen, &log_sums, &sequences, heads, both, None,
+    )
+    .unwrap();
+    let options = Options {
+        dimensions: vec![width, width / 2],
+        ..Options::default()
+    };
+    let (pairs, d_pairs) =
+        in_batch_negatives::forward_backward(&ws, &all_seen, 2, &options, 0.01).unwrap();
+    let ends = Sequences::new((0..=100).map(|i| i * 7).collect()).unwrap();
+    let pooled = pooling::forward(&ws, &all_seen, &ends, Pooling::Mean).unwrap();
     let mut all: Vec<Vec<f32>> = [
-        &qkv, &seen, &d_seen, &d_head, &d_qkv, &d_weight, &d_bias, &d, &d_norm, &d_table,
+        &d_head_bias,
+        &all_seen,
+        &d_all_qkv,
+        &d_pairs,
+        &pooled,
+        &qkv,
+        &seen,
+        &d_seen,
+        &d_head,
+        &d_qkv,
+        &d_weight,
+        &d_bias,
+        &d,
+        &d_norm,
+        &d_table,
     ]
     .map(values)
     .into();
-    all.push(vec![loss.sum as f32, length as f32]);
+    all.push(vec![loss.sum as f32, pairs.sum as f32, length as f32]);
     all
 }
 
