@@ -91,7 +91,8 @@ impl MiniLm {
             network
         };
         network.parameters.move_to(device)?;
-        if precision.is_native() {
+        // Every device but the CPU computes in either.
+        if precision.is_native() || !device.is_cpu() {
             network.workspace.set_precision(precision);
         }
         Ok(Self {

@@ -8,9 +8,9 @@
 
 use std::cell::Cell;
 
-use candle_core::{D, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 
-use crate::Result;
+use crate::{Precision, Result};
 
 pub(crate) mod activation;
 pub(crate) mod adamw;
@@ -18,11 +18,14 @@ pub(crate) mod attention;
 pub(crate) mod cached;
 pub(crate) mod dropout;
 pub(crate) mod embedding;
+pub(crate) mod in_batch_negatives;
 pub(crate) mod linear;
 pub(crate) mod linear_cross_entropy;
 pub(crate) mod norm;
+pub(crate) mod pooling;
 pub(crate) mod rope;
 pub(crate) mod segments;
+pub(crate) mod sequence_loss;
 
 /// Added to attention scores that are not seen: e to the power of it is 0.
 const UNSEEN: f64 = -1e30;
@@ -81,6 +84,17 @@ fn select(x: &Tensor, rows: &[u32]) -> Result<Tensor> {
         x.contiguous()?
     };
     Ok(all.index_select(&indices(rows, x.device())?, 0)?)
+}
+
+/// The product of two matrices, whose operands (and, where that is less than f32, result) are rounded to `precision`.
+fn product(a: &Tensor, b: &Tensor, precision: Precision) -> Result<Tensor> {
+    match precision {
+        Precision::F32 => Ok(a.matmul(b)?),
+        Precision::Bf16 => {
+            let product = a.to_dtype(DType::BF16)?.matmul(&b.to_dtype(DType::BF16)?)?;
+            Ok(product.to_dtype(DType::F32)?)
+        }
+    }
 }
 
 /// 1 / (1 + e⁻ˣ), by way of tanh, which does not overflow.

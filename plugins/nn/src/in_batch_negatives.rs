@@ -11,7 +11,7 @@ use crate::linear_cross_entropy::{self, Loss, Score};
 use crate::storage::{Read, write};
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
-use crate::{Error, Result, Workspace, l2_norm};
+use crate::{Error, Result, Workspace, composed, l2_norm};
 
 /// How cosines become logits, and which prefixes of the vectors take part.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,6 +85,10 @@ fn prefix(workspace: &Workspace, x: &Tensor, columns: usize) -> Result<Tensor> {
 /// Normalised vectors as the operands of one product: anchors times `scale`, and all candidates.
 fn operands(workspace: &Workspace, y: &Tensor, n: usize, scale: f32) -> Result<(Tensor, Tensor)> {
     let (rows, _) = y.dims2()?;
+    if composed::takes(y) {
+        let anchors = y.narrow(0, 0, n)?.affine(f64::from(scale), 0.0)?;
+        return Ok((anchors, y.narrow(0, n, rows - n)?));
+    }
     let anchors = workspace.copy(&y.narrow(0, 0, n)?)?;
     write(&anchors, |values| {
         crate::vectorized::scale(values, scale);
@@ -114,6 +118,19 @@ pub fn forward_backward(
         sum: 0.0,
         targets: n,
     };
+    if composed::takes(pooled) {
+        let prefixes = options.prefixes(width)?;
+        let (sum, d_pooled) = composed::in_batch_negatives::forward_backward(
+            workspace,
+            pooled,
+            n,
+            &prefixes,
+            options.scale,
+            factor,
+        )?;
+        loss.sum = sum;
+        return Ok((loss, d_pooled));
+    }
     let mut d_pooled = workspace.zeros(rows * width);
     for (columns, weight) in options.prefixes(width)? {
         let x = prefix(workspace, pooled, columns)?;

@@ -8,7 +8,7 @@ use crate::error::same_size;
 use crate::storage::Read;
 use crate::vectorized::{dot, vectorized};
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 /// The least length that a row is divided by; a row of zeros stays zero.
 const LEAST: f32 = 1e-12;
@@ -48,6 +48,11 @@ fn length(row: &[f32]) -> f32 {
 /// Each row of `x` `[rows, width]` divided by its length.
 pub fn forward(workspace: &Workspace, x: &Tensor) -> Result<(Tensor, Saved)> {
     let (rows, width) = x.dims2()?;
+    if composed::takes(x) {
+        let lengths = composed::pooling::lengths(x)?;
+        let out = composed::pooling::divide(x, &lengths, LEAST)?;
+        return Ok((out, Saved { lengths }));
+    }
     let values = Read::new(x)?;
     let mut out = workspace.take(rows * width);
     let mut lengths = vec![0.0; rows];
@@ -65,6 +70,9 @@ pub fn forward(workspace: &Workspace, x: &Tensor) -> Result<(Tensor, Saved)> {
 /// The gradient of the input, from that of the output `dy`; `y` and `saved` are forward's.
 pub fn backward(workspace: &Workspace, dy: &Tensor, y: &Tensor, saved: &Saved) -> Result<Tensor> {
     let (rows, width) = y.dims2()?;
+    if composed::takes(dy) {
+        return composed::pooling::divide_backward(dy, y, &saved.lengths, LEAST);
+    }
     let (dy, y) = (Read::new(dy)?, Read::new(y)?);
     same_size("normalised output gradient", rows * width, dy.len())?;
     same_size("normalised rows", saved.lengths.len(), rows)?;

@@ -50,7 +50,7 @@ pub fn forward(
     let (inner, outer) = orientation.sizes(weight)?;
     same_size("linear input", inner, width)?;
     if composed::takes(x) {
-        return composed::linear::forward(x, weight, bias, orientation);
+        return composed::linear::forward(x, weight, bias, orientation, workspace.precision());
     }
     let (x, weight) = (Read::new(x)?, Read::new(weight)?);
     let bias = bias.map(Read::new).transpose()?;
@@ -79,7 +79,7 @@ pub fn backward_input(
     let (inner, outer) = orientation.sizes(weight)?;
     same_size("linear output gradient", outer, width)?;
     if composed::takes(dy) {
-        return composed::linear::backward_input(dy, weight, orientation);
+        return composed::linear::backward_input(dy, weight, orientation, workspace.precision());
     }
     let (dy, weight) = (Read::new(dy)?, Read::new(weight)?);
     let mut dx = workspace.take(tokens * inner);
@@ -106,7 +106,14 @@ pub fn backward_weight(
     let (rows, outer) = dy.dims2()?;
     same_size("linear output gradient", tokens, rows)?;
     if composed::takes(dy) {
-        return composed::linear::backward_weight(dy, x, gradient, bias_gradient, orientation);
+        return composed::linear::backward_weight(
+            dy,
+            x,
+            gradient,
+            bias_gradient,
+            orientation,
+            workspace.precision(),
+        );
     }
     let (dy, x) = (Read::new(dy)?, Read::new(x)?);
     if let Some(gradient) = gradient {

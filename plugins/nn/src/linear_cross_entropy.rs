@@ -121,6 +121,7 @@ pub fn forward_backward(
             factor,
             weight_gradient,
             bias_gradient,
+            workspace.precision(),
         )?;
         let targets = rows.len();
         return Ok((Loss { sum, targets }, d_hidden));
@@ -197,7 +198,14 @@ pub fn scores(
     let (_, width, vocabulary) = sizes(hidden, weight, bias, targets)?;
     let (rows, chunk) = active(targets, vocabulary)?;
     if composed::takes(hidden) {
-        let found = composed::linear_cross_entropy::scores(hidden, weight, bias, targets, &rows)?;
+        let found = composed::linear_cross_entropy::scores(
+            hidden,
+            weight,
+            bias,
+            targets,
+            &rows,
+            workspace.precision(),
+        )?;
         return Ok(found
             .into_iter()
             .zip(rows)

@@ -8,7 +8,7 @@ use crate::error::same_size;
 use crate::storage::Read;
 use crate::vectorized::{add, scale};
 use crate::workspace::tensor_of;
-use crate::{Result, Sequences, Workspace};
+use crate::{Result, Sequences, Workspace, composed};
 
 /// How the tokens of a sequence become one vector. A sequence without tokens gives zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub fn forward(
 ) -> Result<Tensor> {
     let (tokens, width) = hidden.dims2()?;
     same_size("pooling tokens", sequences.tokens(), tokens)?;
+    if composed::takes(hidden) {
+        return composed::pooling::forward(hidden, sequences, pooling);
+    }
     let hidden = Read::new(hidden)?;
     let hidden = &*hidden;
     let mut out = workspace.take(sequences.count() * width);
@@ -63,6 +66,9 @@ pub fn backward(
 ) -> Result<Tensor> {
     let (count, width) = d_pooled.dims2()?;
     same_size("pooled sequences", sequences.count(), count)?;
+    if composed::takes(d_pooled) {
+        return composed::pooling::backward(d_pooled, sequences, pooling);
+    }
     let d_pooled = Read::new(d_pooled)?;
     let tokens = sequences.tokens();
     let mut out = workspace.take(tokens * width);

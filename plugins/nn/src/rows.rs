@@ -8,7 +8,7 @@ use crate::error::same_size;
 use crate::storage::Read;
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
-use crate::{Error, Result, Workspace};
+use crate::{Error, Result, Workspace, composed};
 
 /// Row `rows[i]` of `x` `[tokens, width]` as row `i` of the result `[rows.len(), width]`.
 ///
@@ -17,6 +17,9 @@ use crate::{Error, Result, Workspace};
 pub fn gather(workspace: &Workspace, x: &Tensor, rows: &[u32]) -> Result<Tensor> {
     let (tokens, width) = x.dims2()?;
     check_rows(rows, tokens)?;
+    if composed::takes(x) {
+        return composed::pooling::gather(x, rows);
+    }
     let values = Read::new(x)?;
     let mut out = workspace.take(rows.len() * width);
     gather_into(&mut out, &values, rows, width);
@@ -32,6 +35,9 @@ pub fn scatter(workspace: &Workspace, d: &Tensor, rows: &[u32], tokens: usize) -
     let (count, width) = d.dims2()?;
     same_size("rows", count, rows.len())?;
     check_rows(rows, tokens)?;
+    if composed::takes(d) {
+        return composed::segments::scatter(d, rows, tokens);
+    }
     let values = Read::new(d)?;
     let mut out = workspace.zeros(tokens * width);
     for (source, &row) in values.chunks_exact(width.max(1)).zip(rows) {

@@ -8,7 +8,7 @@ use crate::linear_cross_entropy::{IGNORE, Loss, check_target};
 use crate::storage::Read;
 use crate::vectorized::{exp_shifted, maximum, scale};
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace};
+use crate::{Result, Workspace, composed};
 
 /// Cross-entropy of `logits` `[n, classes]` with one class a row, or [`IGNORE`]: Σ −log p(target), and the gradient of
 /// `factor · sum`; give 1 / (targets of the whole step) for the mean.
@@ -23,6 +23,13 @@ pub fn cross_entropy(
 ) -> Result<(Loss, Tensor)> {
     let (rows, classes) = logits.dims2()?;
     same_size("class labels", rows, targets.len())?;
+    if composed::takes(logits) {
+        let active = active(targets, classes)?;
+        let (sum, gradient) =
+            composed::sequence_loss::cross_entropy(logits, targets, &active, factor)?;
+        let targets = active.len();
+        return Ok((Loss { sum, targets }, gradient));
+    }
     let mut gradient = workspace.take(rows * classes);
     gradient.copy_from_slice(&Read::new(logits)?);
     let mut loss = Loss {
@@ -57,6 +64,13 @@ pub fn squared_error(
 ) -> Result<(Loss, Tensor)> {
     let (rows, width) = outputs.dims2()?;
     same_size("values to predict", rows * width, values.len())?;
+    if composed::takes(outputs) {
+        let (values, kept) = targets_of(values, width);
+        let targets = kept.iter().filter(|&&kept| kept > 0.0).count();
+        let (sum, gradient) =
+            composed::sequence_loss::squared_error(outputs, &values, &kept, factor)?;
+        return Ok((Loss { sum, targets }, gradient));
+    }
     let mut gradient = workspace.take(rows * width);
     gradient.copy_from_slice(&Read::new(outputs)?);
     let mut loss = Loss {
@@ -82,4 +96,30 @@ pub fn squared_error(
         loss.targets += 1;
     }
     Ok((loss, tensor_of(gradient, (rows, width))?))
+}
+
+/// The rows with targets.
+fn active(targets: &[i32], classes: usize) -> Result<Vec<u32>> {
+    let mut rows = Vec::with_capacity(targets.len());
+    for (row, &target) in (0u32..).zip(targets) {
+        if target != IGNORE {
+            check_target(target, classes)?;
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+/// The values with zeros in rows without a target, and 1 for each row with one, else 0.
+fn targets_of(values: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+    let mut values = values.to_vec();
+    let kept = values.chunks_exact_mut(width.max(1)).map(|row| {
+        let none = row.iter().any(|value| value.is_nan());
+        if none {
+            row.fill(0.0);
+        }
+        f32::from(u8::from(!none))
+    });
+    let kept = kept.collect();
+    (values, kept)
 }

@@ -67,3 +67,7 @@ pub(crate) fn swiglu_backward(dy: &Tensor, gate_up: &Tensor) -> Result<Tensor> {
     let d_gate = (((dy * up)? * s)? * bend)?;
     Ok(Tensor::cat(&[d_gate, d_up], 1)?)
 }
+
+pub(crate) fn tanh_backward(dy: &Tensor, y: &Tensor) -> Result<()> {
+    overwrite(dy, &(dy * y.sqr()?.affine(-1.0, 1.0)?)?)
+}

@@ -2,9 +2,9 @@
 
 use candle_core::Tensor;
 
-use super::add_to;
-use crate::Result;
+use super::{add_to, product};
 use crate::linear::Orientation;
+use crate::{Precision, Result};
 
 /// The weight as `[in, out]`.
 fn in_out(weight: &Tensor, orientation: Orientation) -> Result<Tensor> {
@@ -19,8 +19,9 @@ pub(crate) fn forward(
     weight: &Tensor,
     bias: Option<&Tensor>,
     orientation: Orientation,
+    precision: Precision,
 ) -> Result<Tensor> {
-    let out = x.matmul(&in_out(weight, orientation)?)?;
+    let out = product(x, &in_out(weight, orientation)?, precision)?;
     Ok(match bias {
         Some(bias) => out.broadcast_add(bias)?,
         None => out,
@@ -31,8 +32,9 @@ pub(crate) fn backward_input(
     dy: &Tensor,
     weight: &Tensor,
     orientation: Orientation,
+    precision: Precision,
 ) -> Result<Tensor> {
-    Ok(dy.matmul(&in_out(weight, orientation)?.t()?)?)
+    product(dy, &in_out(weight, orientation)?.t()?, precision)
 }
 
 pub(crate) fn backward_weight(
@@ -41,13 +43,14 @@ pub(crate) fn backward_weight(
     gradient: Option<&Tensor>,
     bias_gradient: Option<&Tensor>,
     orientation: Orientation,
+    precision: Precision,
 ) -> Result<()> {
     if let Some(gradient) = gradient {
-        let product = match orientation {
-            Orientation::OutIn => dy.t()?.matmul(x)?,
-            Orientation::InOut => x.t()?.matmul(dy)?,
+        let (a, b) = match orientation {
+            Orientation::OutIn => (dy.t()?, x),
+            Orientation::InOut => (x.t()?, dy),
         };
-        add_to(gradient, &product)?;
+        add_to(gradient, &product(&a, b, precision)?)?;
     }
     if let Some(gradient) = bias_gradient {
         add_to(gradient, &dy.sum(0)?)?;

@@ -3,8 +3,8 @@
 
 use candle_core::{D, DType, Tensor};
 
-use super::{add_to, indices, segments, select};
-use crate::Result;
+use super::{add_to, indices, product, segments, select};
+use crate::{Precision, Result};
 
 /// Logits held at once, in elements.
 const CHUNK: usize = 1 << 26;
@@ -23,9 +23,10 @@ impl Chunk {
         bias: Option<&Tensor>,
         targets: &[i32],
         rows: &[u32],
+        precision: Precision,
     ) -> Result<Self> {
         let inputs = select(hidden, rows)?;
-        let logits = inputs.matmul(&weight.t()?)?;
+        let logits = product(&inputs, &weight.t()?, precision)?;
         let logits = match bias {
             Some(bias) => logits.broadcast_add(bias)?,
             None => logits,
@@ -82,16 +83,17 @@ pub(crate) fn forward_backward(
     factor: f32,
     weight_gradient: Option<&Tensor>,
     bias_gradient: Option<&Tensor>,
+    precision: Precision,
 ) -> Result<(f64, Tensor)> {
     let (tokens, width) = hidden.dims2()?;
     let (mut losses, mut gradients) = (Vec::new(), Vec::new());
     for rows in rows.chunks(chunk(weight.dims2()?.0)) {
-        let chunk = Chunk::new(hidden, weight, bias, targets, rows)?;
+        let chunk = Chunk::new(hidden, weight, bias, targets, rows, precision)?;
         let (loss, slopes) = slopes(&chunk.logits, &chunk.targets, factor)?;
         losses.push(loss);
-        gradients.push(slopes.matmul(&weight.contiguous()?)?);
+        gradients.push(product(&slopes, &weight.contiguous()?, precision)?);
         if let Some(gradient) = weight_gradient {
-            add_to(gradient, &slopes.t()?.matmul(&chunk.inputs)?)?;
+            add_to(gradient, &product(&slopes.t()?, &chunk.inputs, precision)?)?;
         }
         if let Some(gradient) = bias_gradient {
             add_to(gradient, &slopes.sum(0)?)?;
@@ -113,12 +115,13 @@ pub(crate) fn scores(
     bias: Option<&Tensor>,
     targets: &[i32],
     rows: &[u32],
+    precision: Precision,
 ) -> Result<Vec<(f32, u32)>> {
     let (mut losses, mut ranks) = (Vec::new(), Vec::new());
     for rows in rows.chunks(chunk(weight.dims2()?.0)) {
         let Chunk {
             logits, targets, ..
-        } = Chunk::new(hidden, weight, bias, targets, rows)?;
+        } = Chunk::new(hidden, weight, bias, targets, rows, precision)?;
         let target = logits.gather(&targets, 1)?;
         let above = logits.broadcast_gt(&target)?.to_dtype(DType::F32)?;
         ranks.push(above.sum_keepdim(D::Minus1)?);

@@ -8,10 +8,12 @@ use codex_nn::dropout::{self, Dropout};
 use codex_nn::embedding::{self, Lookup};
 use codex_nn::gelu::{self, Form};
 use codex_nn::linear::{self, Orientation};
+use codex_nn::pooling::{self, Pooling};
 use codex_nn::random::Key;
 use codex_nn::rope::{self, Rotation};
 use codex_nn::{
-    Sequences, Workspace, composed, layer_norm, linear_cross_entropy, rms_norm, swiglu,
+    Precision, Sequences, Workspace, composed, in_batch_negatives, l2_norm, layer_norm,
+    linear_cross_entropy, rms_norm, rows, sequence_loss, swiglu, tanh,
 };
 
 use crate::{copy, random, values, zeros};
@@ -306,4 +308,149 @@ fn adamw_over_groups_and_gaps() {
         let norms = Tensor::from_vec(norms, 5, &candle_core::Device::Cpu).unwrap();
         vec![parameters, first, second, left, norms]
     });
+}
+
+#[test]
+fn tanh_of_any_shape() {
+    let ws = Workspace::new();
+    let (x, dy) = (random(1, &[4, 10]), random(2, &[4, 10]));
+    check("tanh", || {
+        let (y, dx) = (tanh::forward(&ws, &x).unwrap(), copy(&dy));
+        tanh::backward(&dx, &y).unwrap();
+        vec![y, dx]
+    });
+}
+
+#[test]
+fn rows_taken_twice_once_and_never() {
+    let ws = Workspace::new();
+    let (x, d) = (random(1, &[6, 5]), random(2, &[4, 5]));
+    check("rows", || {
+        vec![
+            rows::gather(&ws, &x, &[5, 0, 5, 2]).unwrap(),
+            rows::scatter(&ws, &d, &[5, 0, 5, 2], 6).unwrap(),
+        ]
+    });
+}
+
+#[test]
+fn pooling_of_sequences_of_any_lengths() {
+    let ws = Workspace::new();
+    let sequences = Sequences::new(vec![0, 5, 5, 6, 20, 61]).unwrap();
+    let (hidden, d) = (random(1, &[61, 6]), random(2, &[5, 6]));
+    for kind in [Pooling::Mean, Pooling::Cls] {
+        check("pooling", || {
+            vec![
+                pooling::forward(&ws, &hidden, &sequences, kind).unwrap(),
+                pooling::backward(&ws, &d, &sequences, kind).unwrap(),
+            ]
+        });
+    }
+}
+
+#[test]
+fn rows_of_length_one_also_of_tiny_huge_and_no_numbers() {
+    let ws = Workspace::new();
+    let (x, dy) = (random(1, &[5, 6]), random(2, &[5, 6]));
+    // Rows whose squares leave the range of f32 have gradients of other sizes, so each row is compared by itself.
+    for (row, factor) in [(0, 1.0), (1, 1e-25), (2, 1e25), (3, 0.0)] {
+        let x = x.narrow(0, row, 1).unwrap().affine(factor, 0.0).unwrap();
+        let dy = dy.narrow(0, row, 1).unwrap().force_contiguous().unwrap();
+        check("l2 norm", || {
+            let (y, saved) = l2_norm::forward(&ws, &x).unwrap();
+            let dx = l2_norm::backward(&ws, &dy, &y, &saved).unwrap();
+            // A row of zeros has no direction.
+            if factor == 0.0 { vec![dx] } else { vec![y, dx] }
+        });
+    }
+}
+
+#[test]
+fn losses_with_one_target_a_sequence() {
+    let ws = Workspace::new();
+    let (x, none) = (random(1, &[4, 3]), f32::NAN);
+    let loss = |loss: linear_cross_entropy::Loss, d: Tensor| {
+        let numbers = vec![loss.sum as f32, loss.targets as f32];
+        vec![
+            Tensor::from_vec(numbers, 2, &candle_core::Device::Cpu).unwrap(),
+            d,
+        ]
+    };
+    for targets in [[2, 0, 1, 1], [2, -100, 1, -100]] {
+        check("cross-entropy", || {
+            let (sum, d) = sequence_loss::cross_entropy(&ws, &x, &targets, 0.25).unwrap();
+            loss(sum, d)
+        });
+    }
+    for values in [
+        [0.1, 0.2, 0.3, -1.0, 2.0, 0.0, 0.5, 0.5, 0.5, 3.0, 1.0, 2.0],
+        [
+            0.1, 0.2, 0.3, -1.0, none, 0.0, 0.5, 0.5, 0.5, none, none, none,
+        ],
+    ] {
+        check("squared error", || {
+            let (sum, d) = sequence_loss::squared_error(&ws, &x, &values, 0.25).unwrap();
+            loss(sum, d)
+        });
+    }
+}
+
+#[test]
+fn in_batch_negatives_of_pairs_triplets_and_prefixes() {
+    let ws = Workspace::new();
+    let whole = in_batch_negatives::Options::default();
+    let prefixes = in_batch_negatives::Options {
+        scale: 10.0,
+        dimensions: vec![8, 3],
+        weights: vec![1.0, 0.5],
+    };
+    for (parts, options) in [(2, &whole), (3, &whole), (2, &prefixes), (3, &prefixes)] {
+        let pooled = random(1, &[parts * 5, 8]);
+        check("in-batch negatives", || {
+            let (loss, d) =
+                in_batch_negatives::forward_backward(&ws, &pooled, parts, options, 0.2).unwrap();
+            let scores = in_batch_negatives::scores(&ws, &pooled, parts, options).unwrap();
+            let mut numbers = vec![loss.sum as f32, loss.targets as f32];
+            for score in scores {
+                numbers.extend([score.row as f32, score.log_probability, score.rank as f32]);
+            }
+            let count = numbers.len();
+            vec![
+                d,
+                Tensor::from_vec(numbers, count, &candle_core::Device::Cpu).unwrap(),
+            ]
+        });
+    }
+}
+
+#[test]
+fn products_in_bf16_are_near_those_in_f32() {
+    let mut ws = Workspace::new();
+    let (x, w, dy) = (
+        random(1, &[16, 32]),
+        random(2, &[24, 32]),
+        random(3, &[16, 24]),
+    );
+    let run = |ws: &Workspace| {
+        let dw = zeros(&[24, 32]);
+        let way = Orientation::OutIn;
+        linear::backward_weight(ws, &dy, &x, Some(&dw), None, way).unwrap();
+        [
+            linear::forward(ws, &x, &w, None, way).unwrap(),
+            linear::backward_input(ws, &dy, &w, way).unwrap(),
+            dw,
+        ]
+        .map(|tensor| values(&tensor))
+    };
+    composed::force(true);
+    let exact = run(&ws);
+    ws.set_precision(Precision::Bf16);
+    let rounded = run(&ws);
+    composed::force(false);
+    for (exact, rounded) in exact.iter().zip(&rounded) {
+        let largest = exact.iter().fold(0.0f32, |a, b| a.max(b.abs()));
+        let off = |(a, b): (&f32, &f32)| (a - b).abs() / largest;
+        let worst = exact.iter().zip(rounded).map(off).fold(0.0, f32::max);
+        assert!(worst > 0.0 && worst < 0.02, "off by {worst}");
+    }
 }
