@@ -1,14 +1,19 @@
-//! A model's folder in Hugging Face's layout: `config.json`, and weights in one or several safetensors files. Whatever
-//! does not fit names file, tensor, what was expected and what was found. Atomic writing is left to the host.
+//! A model's folder in Hugging Face's layout: `config.json`, and weights in one or several safetensors files; beside an
+//! encoder, what sentence-transformers keeps. Whatever does not fit names file, tensor, what was expected and what was
+//! found. Atomic writing is left to the host.
 
+mod names;
 pub(crate) mod read;
+mod sentence_transformers;
 pub(crate) mod write;
 
 use std::path::Path;
 
 use codex_plugin_api::{Error, Result};
 
-use crate::config::{NetworkConfig, hugging_face};
+use crate::config::settings::Settings;
+use crate::config::task::Task;
+use crate::config::{Architecture, NetworkConfig, hugging_face};
 use crate::network::Network;
 
 const CONFIG: &str = "config.json";
@@ -16,28 +21,54 @@ const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 const OPTIMIZER: &str = "optimizer.safetensors";
 
+/// A folder's network.
+pub(crate) struct Loaded {
+    pub(crate) network: Network,
+    /// Parts of the head that the folder does not have and that start fresh.
+    pub(crate) fresh: Vec<&'static str>,
+}
+
+fn unwritten(path: &Path, cause: &(dyn std::error::Error + 'static)) -> Error {
+    Error::failed(format!("cannot write {}", path.display()))
+        .because(cause)
+        .hint("check the folder's permissions and the free space")
+}
+
 /// Reads `config.json`.
-pub(crate) fn config(folder: &Path) -> Result<NetworkConfig> {
+fn config(folder: &Path, settings: &Settings) -> Result<NetworkConfig> {
     let path = folder.join(CONFIG);
     let text = std::fs::read_to_string(&path).map_err(|cause| {
         Error::data(format!("cannot read {}", path.display()))
             .because(&cause)
             .hint("give a folder with config.json and model.safetensors, as Transformers saves it")
     })?;
-    hugging_face::parse(&text, &path.display().to_string())
+    hugging_face::parse(&text, &path.display().to_string(), settings)
 }
 
-/// Loads a whole folder.
-pub(crate) fn load(folder: &Path) -> Result<Network> {
-    let config = config(folder)?;
+/// Loads a whole folder, with the head that `settings` ask for.
+pub(crate) fn load(folder: &Path, settings: &Settings) -> Result<Loaded> {
+    let described = sentence_transformers::read(folder)?;
+    let inner = described
+        .as_ref()
+        .map_or(folder, |described| described.folder.as_path())
+        .to_owned();
+    let mut config = config(&inner, settings)?;
+    if let Some(described) = described {
+        described.apply(&mut config, settings)?;
+    }
     // Before memory is asked for: sizes that the weights do not have.
-    let files = read::weight_files(folder)?;
+    let files = read::weight_files(&inner)?;
+    if config.architecture == Architecture::Bert && config.head.task == Task::Embedding {
+        config.head.spare_pooler = read::tensor_names(&files)?
+            .iter()
+            .any(|name| names::place(Architecture::Bert, name) == "pooler.dense.weight");
+    }
     let network = Network::new(config)?;
-    read::weights(&network, &files)?;
-    Ok(network)
+    let fresh = read::weights(&network, &files, settings.seed)?;
+    Ok(Loaded { network, fresh })
 }
 
-/// Loads the weights of a folder into a network that exists.
+/// Loads the weights of a folder that has all of them into a network that exists.
 pub(crate) fn load_into(folder: &Path, network: &Network) -> Result<()> {
-    read::weights(network, &read::weight_files(folder)?)
+    read::all_weights(network, &read::weight_files(folder)?)
 }

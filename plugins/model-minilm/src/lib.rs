@@ -1,10 +1,11 @@
-//! MiniLM: small causal decoders in GPT-2's and Llama's Hugging Face layouts that train, score and generate on the
-//! CPU. The training functions are `codex-nn`'s; data, schedules, checkpoints' timing and choosing the next id in
+//! MiniLM: small transformers in the Hugging Face layouts of BERT, GPT-2 and Llama that train, score, embed and generate
+//! on the CPU. The training functions are `codex-nn`'s; data, schedules, checkpoints' timing and choosing the next id in
 //! generation are the host's.
 
 mod config;
 mod decoder;
 mod device;
+mod encoder;
 mod failure;
 mod folder;
 mod heads;
@@ -15,7 +16,7 @@ mod parts;
 mod pass;
 mod sites;
 
-pub use config::settings::{ArchitectureName, Settings};
+pub use config::settings::{ArchitectureName, PoolingName, Settings};
 pub use model::MiniLm;
 
 /// Key of the random stream of fresh weights.

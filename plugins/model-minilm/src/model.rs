@@ -3,12 +3,15 @@
 
 mod batch;
 mod generation;
+mod options;
+mod targets;
 mod training;
 
 use std::path::Path;
 
 use candle_core::Device;
 use codex_nn::Precision;
+use codex_nn::in_batch_negatives::Options;
 use codex_plugin_api::{
     Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, LogLevel, Loss, Model,
     ModelInfo, OptimizerStep, Parameter, Result, ScoreRequest, Scores, Site, TokenBatch,
@@ -17,12 +20,14 @@ use codex_plugin_api::{
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::config::settings::Settings;
+use crate::config::task::Task;
 use crate::device;
 use crate::failure::numeric;
 use crate::folder;
 use crate::network::Network;
 use batch::Packed;
 use generation::Sessions;
+use targets::Targets;
 use training::Training;
 
 /// A causal network that trains, scores and generates on the CPU.
@@ -31,6 +36,8 @@ pub struct MiniLm {
     pool: ThreadPool,
     training: Option<Training>,
     sessions: Sessions,
+    /// Parts of the head that the folder did not have.
+    fresh: Vec<&'static str>,
 }
 
 impl FromConfig for MiniLm {
@@ -47,6 +54,17 @@ impl FromConfig for MiniLm {
             host.log(
                 LogLevel::Warning,
                 "precision is bf16, but this CPU has no dot products of bf16: computing in f32",
+            );
+        }
+        if !model.fresh.is_empty() {
+            host.log(
+                LogLevel::Warning,
+                &format!(
+                    "{} has no {}, which {} needs: it starts fresh and has to be trained",
+                    settings.path.as_deref().unwrap_or_default(),
+                    model.fresh.join(" and no "),
+                    model.network.config.head.task.word()
+                ),
             );
         }
         Ok(model)
@@ -83,12 +101,13 @@ impl MiniLm {
             .map_err(|cause| {
                 Error::failed(format!("cannot start {threads} threads")).because(&cause)
             })?;
-        let mut network = if let Some(path) = &settings.path {
-            folder::load(Path::new(path))?
+        let (mut network, fresh) = if let Some(path) = &settings.path {
+            let loaded = folder::load(Path::new(path), settings)?;
+            (loaded.network, loaded.fresh)
         } else {
             let network = Network::new(settings.network()?)?;
             network.parameters.initialise(settings.seed)?;
-            network
+            (network, Vec::new())
         };
         network.parameters.move_to(device)?;
         // Every device but the CPU computes in either.
@@ -100,6 +119,7 @@ impl MiniLm {
             pool,
             training: None,
             sessions: Sessions::default(),
+            fresh,
         })
     }
 
@@ -165,9 +185,9 @@ impl Model for MiniLm {
             architecture: config.architecture.model_type().to_owned(),
             parameters: self.network.parameters.count() as u64,
             vocab_size: config.vocab_size as u32,
-            max_sequence_length: config.max_positions as u32,
+            max_sequence_length: config.head.max_tokens as u32,
             hidden_size: config.hidden_size as u32,
-            tasks: vec!["causal-lm".to_owned()],
+            tasks: vec![config.head.task.word().to_owned()],
             device: device::name(self.network.parameters.values().device()),
             precision: match self.network.workspace.precision() {
                 Precision::F32 => "f32",
@@ -190,39 +210,64 @@ impl Model for MiniLm {
     }
 
     fn score(&mut self, batch: &TokenBatch<'_>, request: ScoreRequest) -> Result<Scores> {
-        if request.sequence_outputs {
-            return Err(Error::unsupported("an output for each sequence"));
+        let (network, task) = (&self.network, self.network.config.head.task);
+        if request.sequence_outputs && !task.is_for_sequences() {
+            return Err(Error::unsupported(format!(
+                "an output for each sequence in {}",
+                task.word()
+            )));
         }
-        let packed = Packed::of_batch(&self.network.config, batch)?;
-        let targets = packed.targets(&self.network.config, batch)?;
-        let found = if packed.is_empty() {
-            Vec::new()
-        } else {
-            numeric(
-                self.pool
-                    .install(|| self.network.scores(&packed.tokens(), &targets)),
-            )?
-        };
+        if task == Task::Regression && (request.log_probabilities || request.ranks) {
+            return Err(Error::unsupported(
+                "the probability of a regression's value",
+            ));
+        }
+        let packed = Packed::of_batch(&network.config, batch)?;
+        let targets = Targets::new(&network.config, &packed, batch)?;
         let mut scores = Scores {
-            target_offsets: packed.target_offsets(&targets),
+            target_offsets: targets.offsets(&packed),
             ..Scores::default()
         };
-        scores.loss.targets = found.len() as u64;
-        scores.loss.sum = found
-            .iter()
-            .map(|score| -f64::from(score.log_probability))
-            .sum();
+        if packed.is_empty() || (targets.count(&packed) == 0 && !request.sequence_outputs) {
+            return Ok(scores);
+        }
+        let usual = Options::default();
+        let options = self.training.as_ref().map_or(&usual, |one| &one.options);
+        let scored = numeric(
+            self.pool
+                .install(|| network.scores(&packed.tokens(), targets.for_head(options))),
+        )?;
+        scores.loss = Loss {
+            sum: scored.loss.sum,
+            targets: scored.loss.targets as u64,
+        };
+        let found = scored.scores.iter();
         if request.log_probabilities {
-            scores.log_probabilities = found.iter().map(|score| score.log_probability).collect();
+            scores.log_probabilities = found.clone().map(|one| one.log_probability).collect();
         }
         if request.ranks {
-            scores.ranks = found.iter().map(|score| score.rank).collect();
+            scores.ranks = found.map(|one| one.rank).collect();
+        }
+        if request.sequence_outputs {
+            scores.sequence_outputs = scored.outputs;
         }
         Ok(scores)
     }
 
     fn save(&self, folder: &str) -> Result<()> {
-        folder::write::model(Path::new(folder), &self.network)
+        folder::write::export(Path::new(folder), &self.network)
+    }
+
+    fn embed(&mut self, sequences: Ids<'_>) -> Result<Vec<f32>> {
+        let packed = Packed::new(&self.network.config, sequences)?;
+        let network = &self.network;
+        if packed.is_empty() {
+            return Ok(vec![0.0; sequences.len() * network.config.hidden_size]);
+        }
+        numeric(self.pool.install(|| {
+            let embeddings = network.embed(&packed.tokens())?;
+            Ok::<_, codex_nn::Error>(codex_nn::Read::new(&embeddings)?.to_vec())
+        }))
     }
 
     fn begin_training(&mut self, settings: &TrainingSettings) -> Result<()> {
@@ -263,7 +308,14 @@ impl Model for MiniLm {
     }
 
     fn open_session(&mut self) -> Result<u64> {
-        Ok(self.sessions.open(&self.network.config))
+        let config = &self.network.config;
+        if config.head.task != Task::CausalLm {
+            return Err(Error::unsupported(format!(
+                "generation with a model for {}",
+                config.head.task.word()
+            )));
+        }
+        Ok(self.sessions.open(config))
     }
 
     fn extend_sessions(&mut self, sessions: &[u64], ids: Ids<'_>) -> Result<Vec<f32>> {

@@ -2,19 +2,21 @@
 //! with all parameters in one place. Files are left to `folder`, the optimizer to `model::training`.
 
 pub(crate) mod layout;
+mod trunk;
 
 use candle_core::Tensor;
 use codex_nn::attention::cached::Cache;
-use codex_nn::linear_cross_entropy::{Loss, Score};
+use codex_nn::linear_cross_entropy::Loss;
 use codex_nn::random::Key;
 use codex_nn::{Result, Workspace};
 
-use crate::config::{Architecture, NetworkConfig};
-use crate::decoder::Decoder;
-use crate::heads::LanguageModelHead;
+use crate::config::NetworkConfig;
+use crate::config::task::Task;
+use crate::heads::{EmbeddingHead, Head, Scored, Targets};
 use crate::parameters::Parameters;
 use crate::pass::{Pass, Randomness, Tokens};
-use layout::Layout;
+use layout::{HeadPart, Layout};
+use trunk::Trunk;
 
 /// The parameters and functions of one network.
 #[derive(Debug)]
@@ -22,8 +24,9 @@ pub(crate) struct Network {
     pub(crate) config: NetworkConfig,
     pub(crate) parameters: Parameters,
     pub(crate) workspace: Workspace,
-    trunk: Decoder,
-    head: LanguageModelHead,
+    pub(crate) head_parts: Vec<HeadPart>,
+    trunk: Trunk,
+    head: Head,
 }
 
 /// What training adds to a forward pass.
@@ -41,15 +44,17 @@ impl Network {
     /// A network of zeros.
     pub(crate) fn new(config: NetworkConfig) -> codex_plugin_api::Result<Self> {
         let mut layout = Layout::new(&config);
-        let prefix = match config.architecture {
-            Architecture::Gpt2 => "transformer.",
-            Architecture::Llama => "model.",
+        // A trunk alone is saved without the prefix that it has beside a head.
+        let prefix = match config.head.task {
+            Task::Embedding => "",
+            _ => config.architecture.prefix(),
         };
-        let trunk = Decoder::lay_out(&mut layout, prefix);
-        let head = LanguageModelHead::lay_out(&mut layout, trunk.tokens);
+        let trunk = Trunk::lay_out(&mut layout, prefix);
+        let head = Head::lay_out(&mut layout, prefix, trunk.tokens());
         Ok(Self {
             parameters: Parameters::new(layout.plan)?,
             workspace: Workspace::new(),
+            head_parts: layout.head_parts,
             trunk,
             head,
             config,
@@ -63,21 +68,22 @@ impl Network {
             workspace: &self.workspace,
             tokens: *tokens,
             heads: config.heads,
-            rotation: self.trunk.rotation.as_ref(),
+            rotation: self.trunk.rotation(),
             random: random.map(|key| Randomness {
                 key,
                 embedding: config.embedding_dropout,
                 attention: config.attention_dropout,
                 residual: config.residual_dropout,
+                classifier: config.head.classifier_dropout,
             }),
         }
     }
 
-    /// One training pass: the loss of `targets` (what each row predicts), with all gradients added to theirs.
+    /// One training pass: the loss of `targets`, with all gradients added to theirs.
     pub(crate) fn forward_backward(
         &self,
         tokens: &Tokens<'_>,
-        targets: &[i32],
+        targets: Targets<'_>,
         training: TrainingPass,
     ) -> Result<Loss> {
         let pass = self.pass(tokens, Some(training.key));
@@ -99,13 +105,18 @@ impl Network {
         self.trunk.infer(&self.pass(tokens, None), caches)
     }
 
-    /// Log-probability and rank of every target.
-    pub(crate) fn scores(&self, tokens: &Tokens<'_>, targets: &[i32]) -> Result<Vec<Score>> {
+    /// What the head says of the targets.
+    pub(crate) fn scores(&self, tokens: &Tokens<'_>, targets: Targets<'_>) -> Result<Scored> {
         let pass = self.pass(tokens, None);
         let hidden = self.trunk.infer(&pass, None)?;
-        let scores = self.head.scores(&pass, &hidden, targets)?;
-        self.workspace.recycle(hidden);
-        Ok(scores)
+        self.head.scores(&pass, hidden, targets)
+    }
+
+    /// One embedding a sequence, whatever the head is: `[sequences, hidden]`.
+    pub(crate) fn embed(&self, tokens: &Tokens<'_>) -> Result<Tensor> {
+        let pass = self.pass(tokens, None);
+        let hidden = self.trunk.infer(&pass, None)?;
+        EmbeddingHead::new(&self.config.head).embed(&pass, hidden)
     }
 
     /// Logits of rows of hidden states: `[rows, vocabulary]`.

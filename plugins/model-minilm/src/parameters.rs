@@ -32,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) range: Range<usize>,
     /// How it starts.
     pub(crate) start: Start,
+    /// Whether the task's loss depends on it.
+    pub(crate) reached: bool,
     /// Whether it trains.
     pub(crate) trainable: bool,
 }
@@ -58,6 +60,18 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
+    /// How many parameters there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Notes that the task's loss does not depend on these parameters: they are only kept.
+    pub(crate) fn keep_only(&mut self, parameters: Range<usize>) {
+        for entry in &mut self.entries[parameters] {
+            (entry.reached, entry.trainable) = (false, false);
+        }
+    }
+
     /// Adds one parameter with a view of its own.
     pub(crate) fn add(&mut self, name: String, shape: &[usize], start: Start) -> Slot {
         self.add_joined(vec![(name, shape.to_vec())], shape, start)
@@ -79,6 +93,7 @@ impl Plan {
                 shape,
                 range,
                 start,
+                reached: true,
                 trainable: true,
             });
         }
@@ -143,11 +158,17 @@ impl Parameters {
         flat(self.count(), self.values.device())
     }
 
-    /// Fresh values: a function of the seed and of each parameter's place alone.
+    /// Fresh values for all parameters.
     pub(crate) fn initialise(&self, seed: u64) -> Result<()> {
+        self.initialise_part(seed, 0..self.entries.len())
+    }
+
+    /// Fresh values for some parameters: a function of the seed and of each parameter's place alone.
+    pub(crate) fn initialise_part(&self, seed: u64, part: Range<usize>) -> Result<()> {
         let key = Key::new(seed).with(crate::INITIALISATION);
         let filled = write(&self.values, |values| {
-            for (index, entry) in self.entries.iter().enumerate() {
+            for index in part {
+                let entry = &self.entries[index];
                 let key = key.with(index as u64);
                 let values = &mut values[entry.range.clone()];
                 match entry.start {
@@ -210,7 +231,7 @@ impl Parameters {
         };
         numeric(gradients.zero_set())?;
         for entry in &mut self.entries {
-            entry.trainable = trains(entry);
+            entry.trainable = entry.reached && trains(entry);
         }
         for one in &mut self.views {
             let any = self.entries.iter().any(|entry| {

@@ -17,6 +17,8 @@ pub(crate) struct Tokens<'a> {
     pub(crate) sequences: &'a Sequences,
     /// Position of each token in its sequence.
     pub(crate) positions: &'a [u32],
+    /// Segment of each token (BERT); empty for decoders.
+    pub(crate) types: &'a [u32],
 }
 
 /// What is the same for all parts in one pass.
@@ -40,6 +42,8 @@ pub(crate) struct Randomness {
     pub(crate) attention: f32,
     /// Probability of what each half of a block adds.
     pub(crate) residual: f32,
+    /// Probability before a classifier.
+    pub(crate) classifier: f32,
 }
 
 /// Where dropout stands.
@@ -49,6 +53,7 @@ pub(crate) enum Place {
     Attention { block: usize },
     AfterAttention { block: usize },
     AfterMlp { block: usize },
+    Classifier,
 }
 
 impl Pass<'_> {
@@ -61,6 +66,7 @@ impl Pass<'_> {
             Place::Attention { block } => (random.attention, in_block(block, 0)),
             Place::AfterAttention { block } => (random.residual, in_block(block, 1)),
             Place::AfterMlp { block } => (random.residual, in_block(block, 2)),
+            Place::Classifier => (random.classifier, random.key.with(u64::MAX)),
         };
         (probability > 0.0).then_some(Dropout { probability, key })
     }

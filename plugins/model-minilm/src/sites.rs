@@ -8,18 +8,23 @@ use crate::network::Network;
 /// The role of a module by the last part of its name.
 fn role(module: &str) -> Option<&'static str> {
     let (parent, last) = module.rsplit_once('.').unwrap_or(("", module));
+    let after = |module: &str| parent.ends_with(module);
     Some(match last {
         "c_attn" => "query-key-value",
-        "q_proj" => "query",
-        "k_proj" => "key",
-        "v_proj" => "value",
+        "q_proj" | "query" => "query",
+        "k_proj" | "key" => "key",
+        "v_proj" | "value" => "value",
         "o_proj" => "output",
-        "c_proj" if parent.ends_with("attn") => "output",
+        "c_proj" if after("attn") => "output",
+        "dense" if after("attention.output") => "output",
+        "dense" if after("intermediate") => "up",
+        "dense" if after("output") => "down",
+        "dense" if after("transform") || after("pooler") => "head",
         "gate_proj" => "gate",
         "up_proj" | "c_fc" => "up",
         "down_proj" | "c_proj" => "down",
-        "wte" | "embed_tokens" => "embedding",
-        "lm_head" => "head",
+        "wte" | "embed_tokens" | "word_embeddings" => "embedding",
+        "lm_head" | "score" | "classifier" => "head",
         _ => return None,
     })
 }
@@ -28,7 +33,12 @@ fn role(module: &str) -> Option<&'static str> {
 pub(crate) fn of(network: &Network) -> Vec<Site> {
     let gpt2 = network.config.architecture == Architecture::Gpt2;
     let mut sites = Vec::new();
-    for entry in network.parameters.entries() {
+    for entry in network
+        .parameters
+        .entries()
+        .iter()
+        .filter(|entry| entry.reached)
+    {
         let (Some(module), &[rows, columns]) =
             (entry.name.strip_suffix(".weight"), entry.shape.as_slice())
         else {

@@ -51,7 +51,7 @@ fn overwrite(target: &Tensor, values: &Tensor) -> Result<()> {
 }
 
 /// `target += values`, in place.
-fn add_to(target: &Tensor, values: &Tensor) -> Result<()> {
+pub(crate) fn add_to(target: &Tensor, values: &Tensor) -> Result<()> {
     overwrite(target, &(target + values)?)
 }
 

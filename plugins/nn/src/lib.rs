@@ -28,6 +28,7 @@ mod matmul;
 pub mod pooling;
 mod precision;
 pub mod random;
+pub mod residual;
 pub mod rms_norm;
 pub mod rope;
 pub mod rows;

@@ -3,11 +3,13 @@
 use codex_nn::Precision;
 use codex_nn::attention::Heads;
 use codex_nn::gelu::Form;
+use codex_nn::pooling::Pooling;
 use codex_plugin_api::schemars::{self, JsonSchema};
 use codex_plugin_api::{Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, json};
 
+use super::task::{self, HeadConfig, Task};
 use super::{Architecture, NetworkConfig};
 
 /// The layout of a new model's weights.
@@ -19,6 +21,18 @@ pub enum ArchitectureName {
     Gpt2,
     /// Rotary positions, RMS norm, SwiGLU, grouped queries.
     Llama,
+    /// Attention in both directions, learned positions and segments: an encoder.
+    Bert,
+}
+
+/// How a sequence's hidden states become its embedding.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PoolingName {
+    /// The mean of all tokens.
+    Mean,
+    /// The first token (encoders).
+    Cls,
 }
 
 /// Configuration of `model-minilm`: a new model of these sizes, or the one in the folder `path`.
@@ -29,6 +43,17 @@ pub struct Settings {
     pub path: Option<String>,
     /// The layout of a new model's weights.
     pub architecture: ArchitectureName,
+    /// What the model is for, and so which head it has: `causal-lm` (gpt2, llama), `masked-lm` (bert), `embedding`,
+    /// `classification` or `regression`; `auto` is what the folder was saved for, and language modelling in a new model.
+    /// The host sets it to the run's task.
+    pub task: String,
+    /// Number of classes of a classifier, or of values of a regression (1 when not set). The host sets it from the data.
+    #[schemars(range(min = 1, max = 1000000))]
+    pub labels: Option<u32>,
+    /// Names of the classes, in the order of their numbers, written to `config.json`. The host sets them from the data.
+    pub label_names: Vec<String>,
+    /// How an embedding is pooled; when not set as the folder says, and the mean in a new model.
+    pub pooling: Option<PoolingName>,
     /// Number of ids; the host sets it to the tokenizer's.
     #[schemars(range(min = 1, max = 1073741824))]
     pub vocab_size: u32,
@@ -47,19 +72,23 @@ pub struct Settings {
     /// Width inside the feed-forward part; when not set 4 times `hidden_size`, for Llama 8/3 rounded up to 32.
     #[schemars(range(min = 1, max = 1048576))]
     pub intermediate_size: Option<u32>,
+    /// Rows of the segment embedding (BERT).
+    #[schemars(range(min = 1, max = 65536))]
+    pub type_vocab_size: u32,
     /// Longest sequence in tokens.
     #[schemars(range(min = 1, max = 16777216))]
     pub sequence_length: u32,
-    /// Probability of dropping activations in training: embeddings, attention and residuals in GPT-2, attention in
-    /// Llama.
+    /// Probability of dropping activations in training: embeddings, attention and residuals in GPT-2 and
+    /// BERT, attention in Llama.
     #[schemars(range(min = 0.0, max = 0.99))]
     pub dropout: f32,
-    /// Whether the head is the token embedding; when not set, yes for GPT-2 and no for Llama.
+    /// Whether the head is the token embedding; when not set, yes for GPT-2 and BERT, no for Llama.
     pub tie_word_embeddings: Option<bool>,
     /// The base of rotary positions (Llama).
     #[schemars(range(min = 1.0))]
     pub rope_theta: f64,
-    /// Standard deviation of fresh weights; those that end a residual branch get it divided by √(2·layers).
+    /// Standard deviation of fresh weights; those that end a residual branch of a decoder get it divided
+    /// by √(2·layers).
     #[schemars(range(min = 0.0, max = 10.0))]
     pub initializer_range: f32,
     /// Seeds fresh weights.
@@ -82,12 +111,17 @@ impl Default for Settings {
         Self {
             path: None,
             architecture: ArchitectureName::Gpt2,
+            task: "auto".to_owned(),
+            labels: None,
+            label_names: Vec::new(),
+            pooling: None,
             vocab_size: 1024,
             hidden_size: 128,
             layers: 4,
             heads: 4,
             kv_heads: None,
             intermediate_size: None,
+            type_vocab_size: 2,
             sequence_length: 128,
             dropout: 0.0,
             tie_word_embeddings: None,
@@ -124,13 +158,18 @@ impl Settings {
         let architecture = match self.architecture {
             ArchitectureName::Gpt2 => Architecture::Gpt2,
             ArchitectureName::Llama => Architecture::Llama,
+            ArchitectureName::Bert => Architecture::Bert,
         };
-        let llama = architecture == Architecture::Llama;
+        let (llama, bert) = (
+            architecture == Architecture::Llama,
+            architecture == Architecture::Bert,
+        );
         let (hidden, heads) = (self.hidden_size as usize, (self.heads as usize).max(1));
         let kv_heads = self.kv_heads.unwrap_or(self.heads) as usize;
         if !llama && kv_heads != heads {
             return Err(Error::config(format!(
-                "kv_heads is {kv_heads}, but gpt2 has as many as heads, {heads}"
+                "kv_heads is {kv_heads}, but {} has as many as heads, {heads}",
+                architecture.model_type()
             ))
             .hint("leave kv_heads out, or set architecture to llama"));
         }
@@ -148,6 +187,12 @@ impl Settings {
             None if llama => (hidden * 8).div_ceil(3).next_multiple_of(32),
             None => 4 * hidden,
         };
+        if bert && self.tie_word_embeddings == Some(false) {
+            return Err(Error::config(
+                "tie_word_embeddings is false, but bert's head is the token embedding",
+            )
+            .hint("leave tie_word_embeddings out"));
+        }
         let mut other = Map::new();
         for (key, id) in [
             ("bos_token_id", self.bos_token_id),
@@ -169,8 +214,17 @@ impl Settings {
             },
             intermediate_size: intermediate,
             max_positions: self.sequence_length as usize,
-            norm_epsilon: if llama { 1e-6 } else { 1e-5 },
-            gelu: Form::Tanh,
+            norm_epsilon: match architecture {
+                Architecture::Gpt2 => 1e-5,
+                Architecture::Llama => 1e-6,
+                Architecture::Bert => 1e-12,
+            },
+            type_vocab_size: if bert {
+                self.type_vocab_size as usize
+            } else {
+                0
+            },
+            gelu: if bert { Form::Erf } else { Form::Tanh },
             rope_theta: self.rope_theta,
             attention_bias: !llama,
             mlp_bias: !llama,
@@ -179,11 +233,48 @@ impl Settings {
             attention_dropout: self.dropout,
             residual_dropout: if llama { 0.0 } else { self.dropout },
             initializer_range: self.initializer_range,
+            head: self.head(architecture)?,
             other,
         };
         config
             .check()
             .map_err(|why| Error::config(why).hint("correct the model's sizes"))?;
         Ok(config)
+    }
+
+    /// What the head of a new model needs to know.
+    fn head(&self, architecture: Architecture) -> Result<HeadConfig> {
+        let usual = if architecture == Architecture::Bert {
+            Task::MaskedLm
+        } else {
+            Task::CausalLm
+        };
+        let task = Task::parse(&self.task, architecture)?.unwrap_or(usual);
+        Ok(HeadConfig {
+            task,
+            labels: task::labels(task, self, None)?,
+            classifier_dropout: self.dropout,
+            pooling: self.pooling(architecture)?,
+            max_tokens: self.sequence_length as usize,
+            ..HeadConfig::default()
+        })
+    }
+
+    /// How embeddings are pooled where no folder says it.
+    ///
+    /// # Errors
+    /// When a decoder shall take the first token, which has seen nothing but itself.
+    pub(crate) fn pooling(&self, architecture: Architecture) -> Result<Pooling> {
+        match self.pooling {
+            Some(PoolingName::Cls) if architecture != Architecture::Bert => {
+                Err(Error::config(format!(
+                    "pooling is cls, but the first token of {} sees only itself",
+                    architecture.model_type()
+                ))
+                .hint("set pooling to mean"))
+            }
+            Some(PoolingName::Cls) => Ok(Pooling::Cls),
+            Some(PoolingName::Mean) | None => Ok(Pooling::Mean),
+        }
     }
 }

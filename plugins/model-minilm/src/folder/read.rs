@@ -1,6 +1,8 @@
 //! Reading weights: one file or shards, f32, f16 or bf16, with or without the prefix of the base model.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
@@ -11,8 +13,7 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::{INDEX, OPTIMIZER, WEIGHTS};
-use crate::config::Architecture;
+use super::{INDEX, OPTIMIZER, WEIGHTS, names};
 use crate::failure::numeric;
 use crate::network::Network;
 use crate::parameters::Entry;
@@ -66,24 +67,52 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
+fn not_whole(path: &Path) -> Error {
+    Error::data(format!(
+        "{} is not a whole safetensors file",
+        path.display()
+    ))
+    .hint("the file is truncated or damaged; copy it again")
+}
+
+fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
+    Error::data(format!("cannot read {}", path.display()))
+        .because(cause)
+        .hint("the folder is incomplete; copy it again")
+}
+
+/// The names of all tensors, from the headers alone.
+pub(super) fn tensor_names(files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for path in files {
+        let mut file = File::open(path).map_err(|cause| unreadable(path, &cause))?;
+        let size = file
+            .metadata()
+            .map_err(|cause| unreadable(path, &cause))?
+            .len();
+        let mut length = [0; 8];
+        file.read_exact(&mut length).map_err(|_| not_whole(path))?;
+        let length = u64::from_le_bytes(length);
+        if length > size {
+            return Err(not_whole(path));
+        }
+        let mut header = vec![0; length as usize];
+        file.read_exact(&mut header).map_err(|_| not_whole(path))?;
+        let header: Value = serde_json::from_slice(&header).map_err(|_| not_whole(path))?;
+        let keys = header.as_object().ok_or_else(|| not_whole(path))?.keys();
+        names.extend(keys.filter(|key| *key != "__metadata__").cloned());
+    }
+    Ok(names)
+}
+
 /// Opens one safetensors file and gives its tensors to `take`.
 fn each_tensor(
     path: &Path,
     mut take: impl FnMut(&str, &TensorView<'_>) -> Result<()>,
 ) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(|cause| {
-        Error::data(format!("cannot read {}", path.display()))
-            .because(&cause)
-            .hint("the folder is incomplete; copy it again")
-    })?;
-    let tensors = SafeTensors::deserialize(&bytes).map_err(|cause| {
-        Error::data(format!(
-            "{} is not a whole safetensors file",
-            path.display()
-        ))
-        .because(&cause)
-        .hint("the file is truncated or damaged; copy it again")
-    })?;
+    let bytes = std::fs::read(path).map_err(|cause| unreadable(path, &cause))?;
+    let tensors =
+        SafeTensors::deserialize(&bytes).map_err(|cause| not_whole(path).because(&cause))?;
     let mut sorted: Vec<_> = tensors.iter().collect();
     sorted.sort_by(|a, b| a.0.cmp(b.0));
     sorted.iter().try_for_each(|(name, view)| take(name, view))
@@ -166,54 +195,76 @@ fn all_seen(
     .hint("the folder is incomplete, or its config.json is of another model"))
 }
 
-/// Tensors that Transformers has saved beside the weights and that are computed here.
-fn is_derived(network: &Network, name: &str) -> bool {
-    (network.config.tied && name == "lm_head.weight")
-        || name.ends_with(".attn.bias")
-        || name.ends_with(".attn.masked_bias")
-        || name.ends_with("rotary_emb.inv_freq")
-}
-
-/// Fills all parameters of `network` from `files`.
-pub(crate) fn weights(network: &Network, files: &[PathBuf]) -> Result<()> {
+/// Fills the parameters that `files` hold, and says which. Tensors that `skip` names by their place are left out.
+fn fill_from(
+    network: &Network,
+    files: &[PathBuf],
+    skip: impl Fn(&str) -> bool,
+) -> Result<BTreeSet<usize>> {
+    let config = &network.config;
+    let architecture = config.architecture;
     let entries = network.parameters.entries();
-    let places: BTreeMap<&str, usize> = entries
+    let places: BTreeMap<_, usize> = entries
         .iter()
         .enumerate()
-        .map(|(index, entry)| (entry.name.as_str(), index))
+        .map(|(index, entry)| (names::place(architecture, &entry.name), index))
         .collect();
-    let prefix = match network.config.architecture {
-        Architecture::Gpt2 => "transformer.",
-        Architecture::Llama => "model.",
-    };
     let mut seen = BTreeSet::new();
     for file in files {
         each_tensor(file, |name, view| {
-            let prefixed = format!("{prefix}{name}");
-            let place = places.get(name).or_else(|| places.get(prefixed.as_str()));
-            match place {
+            let place = names::place(architecture, name);
+            match places.get(place.as_ref()) {
+                _ if skip(&place) => Ok(()),
                 Some(&index) => {
                     seen.insert(index);
-                    fill(
-                        file,
-                        name,
-                        view,
-                        &entries[index],
-                        network.parameters.values(),
-                    )
+                    let values = network.parameters.values();
+                    fill(file, name, view, &entries[index], values)
                 }
-                None if is_derived(network, name) => Ok(()),
+                None if names::is_spare(config, &place) => Ok(()),
                 None => Err(Error::data(format!(
                     "{}: tensor {name} of shape {:?} has no place in this {} model",
                     file.display(),
                     view.shape(),
-                    network.config.architecture.model_type()
+                    architecture.model_type()
                 ))
                 .hint("config.json and the weights are of different models")),
             }
         })?;
     }
-    all_seen(entries, &seen, "", files)
+    Ok(seen)
+}
+
+/// Fills all parameters of `network` from `files`.
+pub(super) fn all_weights(network: &Network, files: &[PathBuf]) -> Result<()> {
+    let seen = fill_from(network, files, |_| false)?;
+    all_seen(network.parameters.entries(), &seen, "", files)
+}
+
+/// Fills the parameters of `network` from the `files` of a folder of any class. Parts of the head that the folder's
+/// class does not have start fresh, as a function of `seed`; gives their names.
+pub(super) fn weights(
+    network: &Network,
+    files: &[PathBuf],
+    seed: u64,
+) -> Result<Vec<&'static str>> {
+    let (class, task) = (network.config.saved_class(), network.config.head.task);
+    let mut seen = fill_from(network, files, |place| {
+        names::is_other_head(class, task, place)
+    })?;
+    let mut fresh = Vec::new();
+    for part in &network.head_parts {
+        let missing = part.parameters.clone().all(|index| !seen.contains(&index));
+        if missing && !class.is_some_and(|class| names::has_head(class, task)) {
+            let parameters = part.parameters.clone();
+            network
+                .parameters
+                .initialise_part(seed, parameters.clone())?;
+            seen.extend(parameters);
+            fresh.push(part.name);
+        }
+    }
+    all_seen(network.parameters.entries(), &seen, "", files)?;
+    Ok(fresh)
 }
 
 /// Fills both moments from `optimizer.safetensors` and gives the number of steps made.

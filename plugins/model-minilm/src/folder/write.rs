@@ -6,10 +6,12 @@ use std::path::Path;
 
 use candle_core::Tensor;
 use codex_nn::Read;
-use codex_plugin_api::{Error, Result};
+use codex_plugin_api::Result;
 use safetensors::{Dtype, View, serialize_to_file};
 
-use super::{CONFIG, OPTIMIZER, WEIGHTS};
+use super::{CONFIG, OPTIMIZER, WEIGHTS, sentence_transformers, unwritten};
+use crate::config::Architecture;
+use crate::config::task::Task;
 use crate::failure::numeric;
 use crate::network::Network;
 use crate::parameters::Entry;
@@ -57,11 +59,7 @@ impl View for Part<'_> {
 fn save(path: &Path, parts: Vec<(String, Part<'_>)>) -> Result<()> {
     // One key only: the order of several would differ from run to run, and so the file's hash.
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    serialize_to_file(parts, Some(metadata), path).map_err(|cause| {
-        Error::failed(format!("cannot write {}", path.display()))
-            .because(&cause)
-            .hint("check the folder's permissions and the free space")
-    })
+    serialize_to_file(parts, Some(metadata), path).map_err(|cause| unwritten(path, &cause))
 }
 
 fn parts<'a>(prefix: &str, entries: &'a [Entry], values: &'a [f32]) -> Vec<(String, Part<'a>)> {
@@ -75,15 +73,21 @@ fn parts<'a>(prefix: &str, entries: &'a [Entry], values: &'a [f32]) -> Vec<(Stri
         .collect()
 }
 
+/// Writes `config.json` and `model.safetensors`, and beside an encoder of embeddings what sentence-transformers needs.
+pub(crate) fn export(folder: &Path, network: &Network) -> Result<()> {
+    model(folder, network)?;
+    let config = &network.config;
+    if config.architecture == Architecture::Bert && config.head.task == Task::Embedding {
+        sentence_transformers::write(folder, config)?;
+    }
+    Ok(())
+}
+
 /// Writes `config.json` and `model.safetensors`.
 pub(crate) fn model(folder: &Path, network: &Network) -> Result<()> {
     let path = folder.join(CONFIG);
     let text = format!("{:#}\n", network.config.to_json());
-    std::fs::write(&path, text).map_err(|cause| {
-        Error::failed(format!("cannot write {}", path.display()))
-            .because(&cause)
-            .hint("check the folder's permissions and the free space")
-    })?;
+    std::fs::write(&path, text).map_err(|cause| unwritten(&path, &cause))?;
     let values = numeric(Read::new(network.parameters.values()))?;
     save(
         &folder.join(WEIGHTS),

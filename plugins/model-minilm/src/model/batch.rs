@@ -1,18 +1,21 @@
-//! From the host's ragged batch to packed tokens and targets, checked so that nothing behind it can fail on data.
+//! From the host's ragged batch to packed tokens, checked so that nothing behind it can fail on data. What a batch asks
+//! a network to learn is in [`super::targets`].
+
+use std::borrow::Cow;
 
 use codex_nn::Sequences;
-use codex_nn::linear_cross_entropy::IGNORE;
-use codex_plugin_api::{Error, IGNORE_LABEL, Ids, Result, TokenBatch};
+use codex_plugin_api::{Error, Ids, Result, TokenBatch};
 
-use crate::config::NetworkConfig;
+use crate::config::{Architecture, NetworkConfig};
 use crate::failure::numeric;
 use crate::pass::Tokens;
 
-/// Ids with their sequences and positions.
+/// Ids with their sequences, positions and segments.
 pub(super) struct Packed<'a> {
     ids: &'a [u32],
     sequences: Sequences,
     positions: Vec<u32>,
+    types: Cow<'a, [u32]>,
 }
 
 impl<'a> Packed<'a> {
@@ -29,11 +32,11 @@ impl<'a> Packed<'a> {
     ) -> Result<Self> {
         for (index, ids) in sequences.iter().enumerate() {
             let before = earlier.get(index).copied().unwrap_or(0);
-            if before + ids.len() > config.max_positions {
+            if before + ids.len() > config.head.max_tokens {
                 return Err(Error::data(format!(
                     "sequence {index} of the batch has {} tokens, but the model reads at most {}",
                     before + ids.len(),
-                    config.max_positions
+                    config.head.max_tokens
                 ))
                 .hint("shorten the text, or use a model with a longer sequence_length"));
             }
@@ -56,32 +59,50 @@ impl<'a> Packed<'a> {
                 .iter_mut()
                 .for_each(|position| *position += before as u32);
         }
+        let types = match config.architecture {
+            Architecture::Bert => vec![0; sequences.ids().len()],
+            Architecture::Gpt2 | Architecture::Llama => Vec::new(),
+        };
         Ok(Self {
             ids: sequences.ids(),
             sequences: packed,
             positions,
+            types: Cow::Owned(types),
         })
     }
 
     /// Also checks what else is in a batch.
     pub(super) fn of_batch(config: &NetworkConfig, batch: &TokenBatch<'a>) -> Result<Self> {
         batch.check()?;
-        if batch
-            .token_types
-            .is_some_and(|types| types.iter().any(|&kind| kind != 0))
-        {
-            return Err(Error::unsupported(
-                "a batch with token types in a causal model",
-            ));
+        let mut packed = Self::new(config, batch.sequences)?;
+        let Some(types) = batch.token_types else {
+            return Ok(packed);
+        };
+        let known = config.type_vocab_size.max(1);
+        if let Some(at) = types.iter().position(|&kind| kind as usize >= known) {
+            if config.architecture != Architecture::Bert {
+                return Err(Error::unsupported(
+                    "a batch with token types in a causal model",
+                ));
+            }
+            return Err(Error::data(format!(
+                "token type {} at token {at} of the batch is beyond the {known} that the model has",
+                types[at]
+            ))
+            .hint("use a model with a larger type_vocab_size"));
         }
-        if batch.sequence_labels.is_some() {
-            return Err(Error::unsupported("a batch with a label for each sequence"));
+        if config.architecture == Architecture::Bert {
+            packed.types = Cow::Borrowed(types);
         }
-        Self::new(config, batch.sequences)
+        Ok(packed)
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.ids.is_empty()
+    }
+
+    pub(super) fn ids(&self) -> &[u32] {
+        self.ids
     }
 
     pub(super) fn sequences(&self) -> &Sequences {
@@ -93,52 +114,7 @@ impl<'a> Packed<'a> {
             ids: self.ids,
             sequences: &self.sequences,
             positions: &self.positions,
+            types: &self.types,
         }
-    }
-
-    /// What each row predicts: the next id of its sequence, or that id's label.
-    pub(super) fn targets(
-        &self,
-        config: &NetworkConfig,
-        batch: &TokenBatch<'_>,
-    ) -> Result<Vec<i32>> {
-        let mut targets = vec![IGNORE; self.ids.len()];
-        for range in self.sequences.ranges() {
-            for row in range.start..range.end.saturating_sub(1) {
-                targets[row] = match batch.labels {
-                    None => self.ids[row + 1] as i32,
-                    Some(labels) => label(config, labels[row + 1], row + 1)?,
-                };
-            }
-        }
-        Ok(targets)
-    }
-
-    /// How many targets lie before each sequence, and in all.
-    pub(super) fn target_offsets(&self, targets: &[i32]) -> Vec<u64> {
-        let mut offsets = vec![0];
-        let mut count = 0;
-        for range in self.sequences.ranges() {
-            count += targets[range]
-                .iter()
-                .filter(|&&target| target != IGNORE)
-                .count() as u64;
-            offsets.push(count);
-        }
-        offsets
-    }
-}
-
-fn label(config: &NetworkConfig, label: i64, at: usize) -> Result<i32> {
-    match label {
-        IGNORE_LABEL => Ok(IGNORE),
-        0.. if (label as u64) < config.vocab_size as u64 => Ok(label as i32),
-        _ => Err(Error::data(format!(
-            "label {label} at token {at} of the batch is beyond the vocabulary of {}",
-            config.vocab_size
-        ))
-        .hint(format!(
-            "labels are ids, or {IGNORE_LABEL} where nothing is to be predicted"
-        ))),
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use candle_core::Tensor;
 use codex_nn::Read;
 use codex_nn::adamw::{self, Group, Options};
+use codex_nn::in_batch_negatives::Options as LossOptions;
 use codex_nn::random::Key;
 use codex_plugin_api::{
     DeviceKind, Error, GradientBuffer, GradientSummary, Loss, OptimizerStep, Result, TokenBatch,
@@ -14,7 +15,10 @@ use codex_plugin_api::{
 use rayon::ThreadPool;
 
 use super::batch::Packed;
+use super::options;
+use super::targets::Targets;
 use crate::DROPOUT;
+use crate::config::task::Task;
 use crate::failure::numeric;
 use crate::folder;
 use crate::network::{self, Network};
@@ -23,6 +27,8 @@ use crate::parameters::Entry;
 /// What begins with `begin_training`.
 pub(super) struct Training {
     settings: TrainingSettings,
+    /// What the task's loss takes beyond them.
+    pub(super) options: LossOptions,
     groups: Vec<Group>,
     first_moment: Tensor,
     second_moment: Tensor,
@@ -65,12 +71,17 @@ fn groups(entries: &[Entry], matrices_only: bool) -> Vec<Group> {
     groups
 }
 
-fn check(settings: &TrainingSettings, entries: &[Entry]) -> Result<()> {
-    if settings.task != "causal-lm" {
-        return Err(
-            Error::config(format!("this model cannot train for {:?}", settings.task))
-                .hint("set training.task to causal-lm"),
-        );
+fn check(settings: &TrainingSettings, task: Task, entries: &[Entry]) -> Result<()> {
+    if settings.task != task.word() {
+        return Err(Error::config(format!(
+            "this model is made for {} and cannot train for {:?}",
+            task.word(),
+            settings.task
+        ))
+        .hint(format!(
+            "set training.task to {}, or model.task to what it shall be trained for",
+            task.word()
+        )));
     }
     let betas = settings.betas;
     if !(0.0..1.0).contains(&betas.0) || !(0.0..1.0).contains(&betas.1) {
@@ -103,24 +114,16 @@ fn check(settings: &TrainingSettings, entries: &[Entry]) -> Result<()> {
             );
         }
     }
-    let empty = match &settings.extra {
-        serde_json::Value::Null => true,
-        serde_json::Value::Object(keys) => keys.is_empty(),
-        _ => false,
-    };
-    if !empty {
-        return Err(Error::config(format!(
-            "causal-lm takes no extra settings, but got {}",
-            settings.extra
-        )));
-    }
     Ok(())
 }
 
 impl Training {
     /// Checks the settings, and makes room for gradients and moments.
     pub(super) fn begin(network: &mut Network, settings: &TrainingSettings) -> Result<Self> {
-        check(settings, network.parameters.entries())?;
+        let config = &network.config;
+        let task = config.head.task;
+        check(settings, task, network.parameters.entries())?;
+        let options = options::read(task, &settings.extra, config.hidden_size)?;
         network.parameters.begin_training(|entry| {
             let name = entry.name.as_bytes();
             !settings
@@ -134,6 +137,7 @@ impl Training {
         }
         Ok(Self {
             settings: settings.clone(),
+            options,
             groups,
             first_moment: network.parameters.zeros()?,
             second_moment: network.parameters.zeros()?,
@@ -149,8 +153,12 @@ impl Training {
         pass: &TrainingPass,
     ) -> Result<Loss> {
         let packed = Packed::of_batch(&network.config, batch)?;
-        let targets = packed.targets(&network.config, batch)?;
-        if packed.is_empty() {
+        let targets = Targets::new(&network.config, &packed, batch)?;
+        if matches!(targets, Targets::Unknown) {
+            return Err(Error::data("a batch to train on has no sequence labels")
+                .hint("give the data a column with a label for each text"));
+        }
+        if targets.count(&packed) == 0 {
             return Ok(Loss::default());
         }
         let key = Key::new(self.settings.seed)
@@ -162,7 +170,9 @@ impl Training {
             factor: pass.loss_scale as f32,
             checkpoint: self.settings.gradient_checkpointing,
         };
-        let run = || network.forward_backward(&packed.tokens(), &targets, training);
+        let run = || {
+            network.forward_backward(&packed.tokens(), targets.for_head(&self.options), training)
+        };
         let loss = numeric(pool.install(run))?;
         Ok(Loss {
             sum: loss.sum,

@@ -1,16 +1,28 @@
 //! How a network's parameters are laid out, part by part: names, shapes, orientations and starts. Which parts there are
 //! is left to the layouts of decoder, encoder and heads.
 
+use std::ops::Range;
+
 use codex_nn::linear::Orientation;
 
 use crate::config::{Architecture, NetworkConfig};
 use crate::parameters::{Plan, Slot, Start};
 use crate::parts::{Linear, Norm};
 
+/// A part of a head that a folder has as a whole or not at all.
+#[derive(Clone, Debug)]
+pub(crate) struct HeadPart {
+    /// What to call it.
+    pub(crate) name: &'static str,
+    /// Which parameters it has.
+    pub(crate) parameters: Range<usize>,
+}
+
 /// Gathers parameters in the order in which they are saved.
 pub(crate) struct Layout<'a> {
     pub(crate) plan: Plan,
     pub(crate) config: &'a NetworkConfig,
+    pub(crate) head_parts: Vec<HeadPart>,
 }
 
 impl<'a> Layout<'a> {
@@ -18,15 +30,41 @@ impl<'a> Layout<'a> {
         Self {
             plan: Plan::default(),
             config,
+            head_parts: Vec::new(),
         }
     }
 
-    /// Normal starts. Those that end a residual branch smaller, so that the stream's variance does not grow with depth
-    /// (Radford et al. 2019).
+    /// Adds a part of the head.
+    pub(crate) fn head<T>(&mut self, name: &'static str, add: impl FnOnce(&mut Self) -> T) -> T {
+        let first = self.plan.count();
+        let part = add(self);
+        let parameters = first..self.plan.count();
+        if !parameters.is_empty() {
+            self.head_parts.push(HeadPart { name, parameters });
+        }
+        part
+    }
+
+    /// Adds BERT's pooler for being kept alone.
+    pub(crate) fn spare_pooler(&mut self, prefix: &str) {
+        let (first, hidden) = (self.plan.count(), self.config.hidden_size);
+        self.linear(
+            &format!("{prefix}pooler.dense"),
+            hidden,
+            hidden,
+            true,
+            false,
+        );
+        self.plan.keep_only(first..self.plan.count());
+    }
+
+    /// Normal starts. Those that end a residual branch of a decoder are smaller, so that the stream's variance does not
+    /// grow with depth (Radford et al. 2019); an encoder norms the stream itself.
     fn start(&self, ends_branch: bool) -> Start {
         let deviation = self.config.initializer_range;
         let branches = (2 * self.config.layers.max(1)) as f32;
-        Start::Normal(if ends_branch {
+        let smaller = ends_branch && self.config.architecture != Architecture::Bert;
+        Start::Normal(if smaller {
             deviation / branches.sqrt()
         } else {
             deviation
@@ -49,7 +87,7 @@ impl<'a> Layout<'a> {
             .plan
             .add(format!("{module}.weight"), &[size], Start::Constant(1.0));
         match self.config.architecture {
-            Architecture::Gpt2 => Norm::Layer {
+            Architecture::Gpt2 | Architecture::Bert => Norm::Layer {
                 weight,
                 bias: self.bias(module, size),
                 epsilon,

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{fresh, golden, open};
 
-type Tensors = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
+pub(crate) type Tensors = Vec<(String, Dtype, Vec<usize>, Vec<u8>)>;
 
-fn read(path: &Path) -> Tensors {
+pub(crate) fn read(path: &Path) -> Tensors {
     let bytes = std::fs::read(path).unwrap();
     let tensors = SafeTensors::deserialize(&bytes).unwrap();
     let mut all: Tensors = tensors
@@ -31,7 +31,7 @@ fn read(path: &Path) -> Tensors {
     all
 }
 
-fn write(path: &Path, tensors: &Tensors) {
+pub(crate) fn write(path: &Path, tensors: &Tensors) {
     let views = tensors.iter().map(|(name, dtype, shape, data)| {
         (
             name.as_str(),
@@ -42,7 +42,7 @@ fn write(path: &Path, tensors: &Tensors) {
 }
 
 /// A copy of a golden model's folder, changed.
-fn changed(
+pub(crate) fn changed(
     case: &str,
     config: impl Fn(&mut Value),
     tensors: impl Fn(&mut Tensors),
@@ -64,7 +64,7 @@ fn logits(model: &MiniLm) -> Vec<f32> {
     model.logits(Ids::new(&ids, &[0, 7, 12]).unwrap()).unwrap()
 }
 
-fn shorten(all: &mut Tensors, dtype: Dtype) {
+pub(crate) fn shorten(all: &mut Tensors, dtype: Dtype) {
     for (_, kind, _, data) in all {
         *kind = dtype;
         *data = data
@@ -234,7 +234,7 @@ fn other_forms_of_the_same_weights_open() {
 }
 
 /// A folder that is bad data, refused with these words and a hint.
-fn refused(folder: &Path, words: &str) {
+pub(crate) fn refused(folder: &Path, words: &str) {
     let Err(error) = open(folder, 1) else {
         panic!("a folder opened that should have been refused: {words}");
     };
@@ -367,7 +367,7 @@ fn configs_that_do_not_fit_are_refused_by_key() {
             "gpt2-tiny",
             "scale_attn_by_inverse_layer_idx",
             json!(true),
-            "which this decoder does not compute",
+            "which this plugin does not compute",
         ),
         (
             "gpt2-tiny",

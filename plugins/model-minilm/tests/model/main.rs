@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod devices; // the reference cases by way of the functions for GPUs, and on a GPU where there is one
+mod encoder_folders; // BERT's folders in all their forms, and sentence-transformers' files
 mod folders; // what is saved opens again; what does not fit is refused by name
 mod generation; // sessions give what whole sequences give
 mod golden; // PyTorch's and Transformers' numbers
+mod tasks; // what each task learns, and what every task promises
 mod training; // accumulation, freezing, dropout, checkpointing, resuming
 
 use std::path::PathBuf;
@@ -26,11 +28,16 @@ fn golden(case: &str) -> PathBuf {
 }
 
 fn open(folder: &std::path::Path, threads: usize) -> codex_plugin_api::Result<MiniLm> {
-    let settings = Settings {
+    MiniLm::new(&at(folder, "auto"), threads)
+}
+
+/// Settings that open a folder for a task.
+fn at(folder: &std::path::Path, task: &str) -> Settings {
+    Settings {
         path: Some(folder.to_str().unwrap().to_owned()),
+        task: task.to_owned(),
         ..Settings::default()
-    };
-    MiniLm::new(&settings, threads)
+    }
 }
 
 /// A fresh model that is small and yet large enough to be shared out over threads.
