@@ -1,9 +1,11 @@
 //! Rows of tables by id, summed over several tables (tokens, positions, types). The backward sorts the ids, so that
 //! every table row is added to by one thread and in order of the tokens. Dropout and norms are left to others.
+#![allow(unsafe_code, reason = "threads write their own columns of one buffer")]
 
 use candle_core::Tensor;
 use rayon::prelude::*;
 
+use crate::scatter::Scatter;
 use crate::storage::{Read, write};
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
@@ -71,22 +73,26 @@ pub fn backward(dy: &Tensor, ids: &[u32], gradient: &Tensor) -> Result<()> {
     let dy = Read::new(dy)?;
     let dy = &*dy;
     const BLOCK: usize = 64;
+    // A small table (two token types) has few blocks of rows, so columns are shared out as well.
+    let columns = if rows < 16 * BLOCK { 64 } else { hidden };
+    let across = hidden.div_ceil(columns.max(1));
     write(gradient, |gradient| {
-        gradient
-            .par_chunks_mut(BLOCK * hidden.max(1))
-            .enumerate()
-            .for_each(|(block, gradient)| {
-                let first = block * BLOCK;
-                let begin = order.partition_point(|&t| (ids[t as usize] as usize) < first);
-                for &token in &order[begin..] {
-                    let id = ids[token as usize] as usize;
-                    if id >= first + BLOCK {
-                        break;
-                    }
-                    let row = &mut gradient[(id - first) * hidden..][..hidden];
-                    add(row, &dy[token as usize * hidden..][..hidden]);
+        let gradient = Scatter::new(gradient);
+        let pieces = rows.div_ceil(BLOCK) * across;
+        (0..pieces).into_par_iter().for_each(|piece| {
+            let (first, left) = (piece / across * BLOCK, piece % across * columns);
+            let width = columns.min(hidden - left);
+            let begin = order.partition_point(|&t| (ids[t as usize] as usize) < first);
+            for &token in &order[begin..] {
+                let id = ids[token as usize] as usize;
+                if id >= first + BLOCK {
+                    break;
                 }
-            });
+                // SAFETY: only this piece handles these columns of its block of rows.
+                let row = unsafe { gradient.slice(id * hidden + left, width) };
+                add(row, &dy[token as usize * hidden + left..][..width]);
+            }
+        });
     })
 }
 

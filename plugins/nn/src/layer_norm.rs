@@ -152,17 +152,22 @@ pub fn backward(
     if let Some(stream) = stream {
         same_size("layer norm stream", tokens * width, stream.len())?;
     }
-    let mut partial = workspace.zeros(tokens.div_ceil(ROWS) * 2 * width);
+    let pieces = tokens.div_ceil(ROWS);
+    // Without sums to add to, the loop over them ends before it begins: frozen weights cost nothing.
+    let trains = weight_gradient.is_some() || bias_gradient.is_some();
+    let mut partial = workspace.zeros(if trains { pieces * 2 * width } else { 0 });
+    let mut sums: Vec<&mut [f32]> = partial.chunks_mut(2 * width.max(1)).collect();
+    sums.resize_with(pieces, Default::default);
     let piece = ROWS * width.max(1);
     write(dy, |dy| -> Result<()> {
         same_size("layer norm output gradient", tokens * width, dy.len())?;
         dy.par_chunks_mut(piece)
             .zip(x.par_chunks(piece))
             .zip(saved.statistics.par_chunks(2 * ROWS))
-            .zip(partial.par_chunks_mut(2 * width.max(1)))
+            .zip(sums)
             .enumerate()
-            .for_each(|(index, (((dy, x), statistics), partial))| {
-                let (d_weight, d_bias) = partial.split_at_mut(width);
+            .for_each(|(index, (((dy, x), statistics), sums))| {
+                let (d_weight, d_bias) = sums.split_at_mut(sums.len() / 2);
                 backward_rows(dy, x, weight, statistics, d_weight, d_bias);
                 if let Some(stream) = stream {
                     add(dy, &stream[index * piece..][..dy.len()]);

@@ -10,6 +10,27 @@
 //! added in a fixed order, so results are bit for bit the same with any number of threads. On other devices the same
 //! functions are put together from candle's tensor operations, in [`composed`].
 //!
+//! | function | what it computes | source |
+//! |---|---|---|
+//! | [`embedding`] | sum of table rows; backward over sorted ids | – |
+//! | [`linear`] | x·W + b in both orientations, and the gradient of a part of W | – |
+//! | [`layer_norm`] | residual sum and its norm | Ba, Kiros and Hinton 2016 |
+//! | [`rms_norm`] | residual sum and its root-mean-square norm | Zhang and Sennrich 2019 |
+//! | [`dropout`] | masks that are functions of a counter | Srivastava et al. 2014; Salmon et al. 2011 for the counter |
+//! | [`gelu`] | the tanh form and the exact one | Hendrycks and Gimpel 2016 |
+//! | [`swiglu`] | silu(gate)·up | Shazeer 2020 |
+//! | [`tanh`] | of BERT's pooler | Devlin et al. 2019 |
+//! | [`rope`] | rotary positions | Su et al. 2021 |
+//! | [`attention`] | grouped queries over ragged sequences, causal or in both directions, memory linear in length | Vaswani et al. 2017; Ainslie et al. 2023; Dao et al. 2022 |
+//! | [`attention::cached`] | new tokens over the keys and values of earlier ones | Shazeer 2019 |
+//! | [`linear_cross_entropy`] | head, bias and cross-entropy without all logits at once | Wijmans et al. 2024 ("Cut your losses") |
+//! | [`rows`] | some rows, and their gradients back in place | – |
+//! | [`pooling`] | mean or first token of each sequence | Reimers and Gurevych 2019 |
+//! | [`l2_norm`] | rows of length 1 | – |
+//! | [`in_batch_negatives`] | pairs and triplets, temperature, prefixes | Henderson et al. 2017; Kusupati et al. 2022 |
+//! | [`sequence_loss`] | cross-entropy of classes, squared error of values | – |
+//! | [`adamw`] | the step and the norm of all gradients, over flat buffers | Loshchilov and Hutter 2019; Pascanu et al. 2013 |
+//!
 //! Architectures, file formats and the order of the functions are left to the model plugins.
 
 pub mod adamw;

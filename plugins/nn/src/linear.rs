@@ -1,5 +1,7 @@
 //! y = x·W + b, with the weight as PyTorch's `Linear` or as GPT-2's `Conv1D` keeps it. Activations are left to others.
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 use rayon::prelude::*;
 
@@ -8,7 +10,7 @@ use crate::matmul::{Matrix, parallel_accumulate, parallel_multiply};
 use crate::storage::{Read, write};
 use crate::vectorized::add;
 use crate::workspace::tensor_of;
-use crate::{Result, Workspace, composed};
+use crate::{Error, Result, Workspace, composed};
 
 /// How a weight lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,12 +104,39 @@ pub fn backward_weight(
     bias_gradient: Option<&Tensor>,
     orientation: Orientation,
 ) -> Result<()> {
+    let all = 0..dy.dims2()?.1;
+    backward_weight_part(workspace, dy, all, x, gradient, bias_gradient, orientation)
+}
+
+/// [`backward_weight`] for the outputs `outputs` alone, of a weight whose other parts are frozen: query, key and value in
+/// one, of which only the value trains. The gradients are those of that part: `[outputs, in]` or `[in, outputs]`, and
+/// `[outputs]`.
+pub fn backward_weight_part(
+    workspace: &Workspace,
+    dy: &Tensor,
+    outputs: Range<usize>,
+    x: &Tensor,
+    gradient: Option<&Tensor>,
+    bias_gradient: Option<&Tensor>,
+    orientation: Orientation,
+) -> Result<()> {
     let (tokens, inner) = x.dims2()?;
     let (rows, outer) = dy.dims2()?;
     same_size("linear output gradient", tokens, rows)?;
+    if outputs.start > outputs.end || outputs.end > outer {
+        return Err(Error::Range {
+            place: "outputs of a linear part",
+            value: format!("{outputs:?}"),
+            range: format!("0..{outer}"),
+        });
+    }
+    if gradient.is_none() && bias_gradient.is_none() || outputs.is_empty() {
+        return Ok(());
+    }
     if composed::takes(dy) {
+        let dy = dy.narrow(1, outputs.start, outputs.len())?.contiguous()?;
         return composed::linear::backward_weight(
-            dy,
+            &dy,
             x,
             gradient,
             bias_gradient,
@@ -116,11 +145,12 @@ pub fn backward_weight(
         );
     }
     let (dy, x) = (Read::new(dy)?, Read::new(x)?);
+    let dy = dy.get(outputs.start..).unwrap_or(&[]);
     if let Some(gradient) = gradient {
         let sizes = orientation.sizes(gradient)?;
         same_size("linear weight gradient, in", inner, sizes.0)?;
-        same_size("linear weight gradient, out", outer, sizes.1)?;
-        let outputs = Matrix::new(&dy, tokens, outer);
+        same_size("linear weight gradient, out", outputs.len(), sizes.1)?;
+        let outputs = Matrix::strided(dy, tokens, outputs.len(), outer);
         let inputs = Matrix::new(&x, tokens, inner);
         let (a, b) = match orientation {
             Orientation::OutIn => (outputs.transposed(), inputs),
@@ -131,22 +161,24 @@ pub fn backward_weight(
         })?;
     }
     if let Some(bias_gradient) = bias_gradient {
-        add_rows(workspace, &dy, outer, bias_gradient)?;
+        add_rows(workspace, dy, outputs.len(), outer, bias_gradient)?;
     }
     Ok(())
 }
 
-/// Adds the sum of the rows of `values` `[rows, width]` to `target` `[width]`, in an order fixed by the shape.
+/// Adds the sum of the rows of `values`, `width` of every `stride` elements, to `target` `[width]`, in an order fixed by
+/// the shape.
 pub(crate) fn add_rows(
     workspace: &Workspace,
     values: &[f32],
     width: usize,
+    stride: usize,
     target: &Tensor,
 ) -> Result<()> {
     same_size("bias gradient", width, target.elem_count())?;
     const ROWS: usize = 128;
     const COLUMNS: usize = 2048;
-    let block = ROWS * width.max(1);
+    let block = ROWS * stride.max(1);
     let mut partial = workspace.zeros(values.len().div_ceil(block) * width);
     partial
         .par_chunks_mut(width.max(1))
@@ -157,7 +189,7 @@ pub(crate) fn add_rows(
                 .par_chunks_mut(COLUMNS)
                 .enumerate()
                 .for_each(|(index, part)| {
-                    for row in rows.chunks_exact(width) {
+                    for row in rows.chunks(stride) {
                         add(part, &row[index * COLUMNS..][..part.len()]);
                     }
                 });

@@ -171,7 +171,7 @@ pub fn forward_backward(
             })?;
         }
         if let Some(gradient) = bias_gradient {
-            add_rows(workspace, logits, vocabulary, gradient)?;
+            add_rows(workspace, logits, vocabulary, vocabulary, gradient)?;
         }
         for (gradient, &row) in gradients.chunks_exact(width).zip(rows) {
             d_hidden[row as usize * width..][..width].copy_from_slice(gradient);

@@ -126,17 +126,22 @@ pub fn backward(
     if let Some(stream) = stream {
         same_size("rms norm stream", tokens * width, stream.len())?;
     }
-    let mut partial = workspace.zeros(tokens.div_ceil(ROWS) * width);
+    let pieces = tokens.div_ceil(ROWS);
+    // Without sums to add to, the loop over them ends before it begins: a frozen weight costs nothing.
+    let trains = weight_gradient.is_some();
+    let mut partial = workspace.zeros(if trains { pieces * width } else { 0 });
+    let mut sums: Vec<&mut [f32]> = partial.chunks_mut(width.max(1)).collect();
+    sums.resize_with(pieces, Default::default);
     let piece = ROWS * width.max(1);
     write(dy, |dy| -> Result<()> {
         same_size("rms norm output gradient", tokens * width, dy.len())?;
         dy.par_chunks_mut(piece)
             .zip(x.par_chunks(piece))
             .zip(saved.scales.par_chunks(ROWS))
-            .zip(partial.par_chunks_mut(width.max(1)))
+            .zip(sums)
             .enumerate()
-            .for_each(|(index, (((dy, x), scales), partial))| {
-                backward_rows(dy, x, weight, scales, partial);
+            .for_each(|(index, (((dy, x), scales), sums))| {
+                backward_rows(dy, x, weight, scales, sums);
                 if let Some(stream) = stream {
                     add(dy, &stream[index * piece..][..dy.len()]);
                 }

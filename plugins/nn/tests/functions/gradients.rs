@@ -34,6 +34,39 @@ fn linear_in_both_orientations() {
 }
 
 #[test]
+fn part_of_a_linear_weight_has_that_part_of_the_gradient() {
+    let ws = Workspace::new();
+    let (x, dy) = (random(1, &[300, 7]), random(2, &[300, 9]));
+    for (orientation, axis) in [(Orientation::OutIn, 0), (Orientation::InOut, 1)] {
+        let sizes = |outputs: usize| match orientation {
+            Orientation::OutIn => [outputs, 7],
+            Orientation::InOut => [7, outputs],
+        };
+        let (all, all_bias) = (zeros(&sizes(9)), zeros(&[9]));
+        let (dw, db) = (Some(&all), Some(&all_bias));
+        linear::backward_weight(&ws, &dy, &x, dw, db, orientation).unwrap();
+        for outputs in [0..9, 6..9, 0..3, 4..5] {
+            let (start, count) = (outputs.start, outputs.len());
+            let (part, part_bias) = (zeros(&sizes(count)), zeros(&[count]));
+            let (dw, db) = (Some(&part), Some(&part_bias));
+            linear::backward_weight_part(&ws, &dy, outputs, &x, dw, db, orientation).unwrap();
+            let expected = all
+                .narrow(axis, start, count)
+                .unwrap()
+                .contiguous()
+                .unwrap();
+            for (a, b) in values(&expected).iter().zip(values(&part)) {
+                assert!((a - b).abs() < 1e-4, "{a} and {b}");
+            }
+            assert_eq!(
+                values(&all_bias)[start..start + count],
+                values(&part_bias)[..]
+            );
+        }
+    }
+}
+
+#[test]
 fn gelu_in_both_forms() {
     let ws = Workspace::new();
     for form in [Form::Tanh, Form::Erf] {

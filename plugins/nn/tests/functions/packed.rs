@@ -42,6 +42,37 @@ fn packed_attention_equals_each_sequence_alone() {
 }
 
 #[test]
+fn a_long_sequence_that_is_cut_equals_itself_whole() {
+    let ws = Workspace::new();
+    // Alone it is most of the work, so it is cut; among twenty like it, it is not.
+    let (length, copies) = (600, 20);
+    let (qkv, dy) = (
+        random(1, &[length, HEADS.columns()]),
+        random(2, &[length, 32]),
+    );
+    for mask in [Mask::Causal, Mask::Bidirectional] {
+        let run = |copies: usize| {
+            let repeat = |t: &Tensor| Tensor::cat(&vec![t; copies], 0).unwrap();
+            let (qkv, dy) = (repeat(&qkv), repeat(&dy));
+            let sequences = Sequences::new((0..=copies).map(|i| i * length).collect()).unwrap();
+            let (out, saved) =
+                attention::forward(&ws, &qkv, &sequences, HEADS, mask, None).unwrap();
+            let d =
+                attention::backward(&ws, &dy, &qkv, &out, &saved, &sequences, HEADS, mask, None)
+                    .unwrap();
+            let first = |t: &Tensor| values(&t.narrow(0, 0, length).unwrap());
+            (first(&out), first(&d))
+        };
+        let ((cut, d_cut), (whole, d_whole)) = (run(1), run(copies));
+        assert_eq!(cut, whole);
+        assert_ne!(d_cut, d_whole, "nothing was cut");
+        for (a, b) in d_cut.iter().zip(&d_whole) {
+            assert!((a - b).abs() < 1e-5, "{a} and {b}");
+        }
+    }
+}
+
+#[test]
 fn packed_pooling_equals_each_sequence_alone() {
     let ws = Workspace::new();
     let offsets = vec![0, 3, 4, 4, 90];

@@ -18,7 +18,7 @@ fn run() -> Vec<Vec<f32>> {
         kv_heads: 2,
         head_size: 24,
     };
-    let sequences = Sequences::new(vec![0, 130, 400, 700]).unwrap();
+    let sequences = Sequences::new(vec![0, 10, 80, 700]).unwrap();
     let x = random(1, &[tokens, width]);
     let (weight, bias) = (
         random(2, &[width, heads.columns()]),
