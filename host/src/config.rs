@@ -21,8 +21,8 @@ use sha2::{Digest, Sha256};
 
 pub use groups::Listed;
 pub use keys::{
-    Component, DataSection, EarlyStopping, ModelSection, RunConfig, RunSection, ScheduleName,
-    ScheduleOptions, TokenizerSection, TrainingSection,
+    ColumnNames, Component, DataSection, EarlyStopping, Masking, ModelSection, RunConfig,
+    RunSection, ScheduleName, ScheduleOptions, TokenizerSection, TrainingSection,
 };
 pub use origin::Origin;
 pub use reference::reference;
@@ -32,6 +32,7 @@ pub(crate) use yaml::parse_value;
 
 use crate::data::hex;
 use crate::plugins::schema::ConfigSchema;
+use crate::task::Task;
 
 /// Keys that may differ when a run is continued: they say where it is, not what it does.
 const PLACE_KEYS: [&str; 2] = ["run.name", "run.dir"];
@@ -77,6 +78,13 @@ impl Resolved {
         if let Value::Object(values) = checked {
             tree.values = values;
         }
+        if tree.get("metrics").is_none() {
+            let task = tree.get("training.task").cloned().unwrap_or_default();
+            let task: Task = serde_json::from_value(task).unwrap_or_default();
+            let usual = Value::from(vec![task.usual_metric()]);
+            let origin = Origin::Derived("training.task");
+            tree.set(&["metrics".to_owned()], usual, origin);
+        }
         let config: RunConfig = serde_json::from_value(Value::Object(tree.values.clone()))
             .or_error(|| Error::config("the configuration does not fit"))?;
         let resolved = Self { config, tree };
@@ -109,11 +117,19 @@ impl Resolved {
                 "the usual ones are [0.9, 0.999]",
             );
         }
-        if training.task != "causal-lm" {
+        let masking = training.masking;
+        if masking.mask_fraction + masking.random_fraction > 1.0 {
             return wrong(
-                "training.task",
-                "which this host does not train",
-                "set training.task=causal-lm",
+                "training.masking.random_fraction",
+                "which is more than training.masking.mask_fraction leaves of 1",
+                "the usual fractions are 0.8 and 0.1",
+            );
+        }
+        if training.task == Task::MaskedLm && masking.probability == 0.0 {
+            return wrong(
+                "training.masking.probability",
+                "so there would be nothing to predict",
+                "the usual probability is 0.15",
             );
         }
         if training.early_stopping.is_some() && training.evaluate_every.is_none() {

@@ -18,6 +18,7 @@ pub mod model_folder;
 pub mod output;
 pub mod plugins;
 mod random;
+pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod train;

@@ -6,11 +6,18 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use codex_plugin_api::{Context, Error, Model, Result, Tokenizer};
+use codex_plugin_api::{Context, Error, Kind, Model, Result, Tokenizer};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
+use crate::config::Masking;
+use crate::data::Classes;
+use crate::evaluate::TaskSettings;
+use crate::task::Task;
+
+/// How many pairs compete with each other where nothing says otherwise.
+const PAIRS: u32 = 32;
 
 /// The note that an export carries.
 pub(crate) const NOTE: &str = "codex_ml.json";
@@ -38,12 +45,18 @@ struct Note {
     seed: u64,
     evaluation_tokens: Option<usize>,
     evaluate_documents: Option<u64>,
+    task: Option<Task>,
+    sequence_length: Option<u32>,
+    batch_size: Option<u32>,
+    masking: Option<Masking>,
+    classes: Option<Vec<String>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Named {
     name: Option<String>,
+    options: Map<String, Value>,
 }
 
 /// A folder with a model, a tokenizer, or both.
@@ -202,13 +215,86 @@ impl ModelFolder {
             .create_model(self.model_name(), &Value::Object(config))
     }
 
+    /// Loads the model for a task: one whose plugin takes a `task` gets the parts that the task needs.
+    ///
+    /// # Errors
+    /// The registry's and the plugin's.
+    pub fn load_model_for(&self, task: Task, app: &App) -> Result<Box<dyn Model>> {
+        let registry = app.registry()?;
+        let schema = registry.schema(Kind::Model, self.model_name())?;
+        let mut config = json!({"path": self.path_text()?});
+        if schema.pointer("/properties/task").is_some() {
+            config["task"] = json!(task);
+        }
+        registry.create_model(self.model_name(), &config)
+    }
+
     /// Loads the tokenizer.
     ///
     /// # Errors
     /// The registry's and the plugin's.
     pub fn load_tokenizer(&self, app: &App) -> Result<Box<dyn Tokenizer>> {
-        app.registry()?
-            .create_tokenizer(self.tokenizer_name(), &json!({"path": self.path_text()?}))
+        let registry = app.registry()?;
+        let name = self.tokenizer_name();
+        let config = match &self.note {
+            Some(note) if !opens_folders(registry.schema(Kind::Tokenizer, name)?) => {
+                Value::Object(note.tokenizer.options.clone())
+            }
+            _ => json!({"path": self.path_text()?}),
+        };
+        registry.create_tokenizer(name, &config)
+    }
+
+    /// The task that the model was trained for: what its note says, else what the architecture in `config.json` is for.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Data`] when `config.json` is not JSON.
+    pub fn task(&self) -> Result<Task> {
+        if let Some(task) = self.note.as_ref().and_then(|note| note.task) {
+            return Ok(task);
+        }
+        let file = self.path.join("config.json");
+        if !file.is_file() {
+            return Ok(Task::default());
+        }
+        let config = read_json(&file)?;
+        let architecture = config.pointer("/architectures/0").and_then(Value::as_str);
+        let task = Task::of_architecture(architecture.unwrap_or_default());
+        let single = config["num_labels"] == 1
+            || config["problem_type"] == "regression"
+            || config["id2label"]
+                .as_object()
+                .is_some_and(|names| names.len() == 1);
+        Ok(match task {
+            Task::Classification if single => Task::Regression,
+            task => task,
+        })
+    }
+
+    /// How the model is judged on a task: as its run did, else with what is usual.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Data`] when `config.json` is not JSON or names no classes where there must be some.
+    pub fn task_settings(&self, task: Task) -> Result<TaskSettings> {
+        let note = self.note.clone().unwrap_or_default();
+        let classes = match (task, note.classes) {
+            (Task::Classification, Some(names)) => Classes::new(names),
+            (Task::Classification, None) => class_names(&self.path)?.ok_or_else(|| {
+                Error::data(format!(
+                    "{} does not say which classes it tells apart",
+                    self.path.join("config.json").display()
+                ))
+                .hint("a classifier has `id2label` there; train one with training.task=classification")
+            })?,
+            _ => Classes::default(),
+        };
+        Ok(TaskSettings {
+            task,
+            masking: note.masking.unwrap_or_default(),
+            sequence_length: note.sequence_length,
+            batch_size: note.batch_size.unwrap_or(PAIRS),
+            classes,
+        })
     }
 
     /// The tokens that end a text: the tokenizer's, and those that `generation_config.json` or `config.json` name.
@@ -256,6 +342,38 @@ pub(crate) fn foreign_id(id: u32, vocab_size: u32) -> Error {
         "the tokenizer gave id {id}, and the model's vocabulary has {vocab_size} entries"
     ))
     .hint("the tokenizer does not belong to this model")
+}
+
+/// Whether a tokenizer with this schema takes the folder that it saved.
+pub(crate) fn opens_folders(schema: &Value) -> bool {
+    schema.pointer("/properties/path").is_some()
+        || schema.get("additionalProperties") != Some(&Value::Bool(false))
+}
+
+/// The classes of the classifier in a folder, in the order of their numbers; `None` where it holds none.
+///
+/// # Errors
+/// [`codex_plugin_api::ErrorKind::Data`] when `config.json` is not JSON.
+pub(crate) fn class_names(folder: &Path) -> Result<Option<Classes>> {
+    let file = folder.join("config.json");
+    if !file.is_file() {
+        return Ok(None);
+    }
+    let config = read_json(&file)?;
+    let architecture = config.pointer("/architectures/0").and_then(Value::as_str);
+    let is_classifier =
+        architecture.is_some_and(|name| name.ends_with("ForSequenceClassification"));
+    let names = config.get("id2label").and_then(Value::as_object);
+    let Some(names) = names.filter(|names| is_classifier && names.len() > 1) else {
+        return Ok(None);
+    };
+    let mut numbered: Vec<(u64, String)> = names
+        .iter()
+        .filter_map(|(number, name)| Some((number.parse().ok()?, name.as_str()?.to_owned())))
+        .collect();
+    numbered.sort_unstable();
+    let names = numbered.into_iter().map(|(_, name)| name).collect();
+    Ok(Some(Classes::new(names)))
 }
 
 fn read_json(file: &Path) -> Result<Value> {

@@ -146,6 +146,110 @@ impl Tokenizer for ByteTokenizer {
     }
 }
 
+/// One id a byte; 256 to 259 are `[CLS]`, `[SEP]`, `[MASK]` and `[PAD]`, and a post-processor frames a text by the first
+/// two.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct EncoderTokenizer;
+
+impl Tokenizer for EncoderTokenizer {
+    fn vocabulary(&self) -> Result<Vocabulary> {
+        Ok(Vocabulary {
+            size: 260,
+            special: SpecialTokens {
+                cls: Some(256),
+                sep: Some(257),
+                mask: Some(258),
+                pad: Some(259),
+                ..SpecialTokens::default()
+            },
+            lossless: true,
+            fingerprint: "encoder bytes 1".into(),
+        })
+    }
+    fn encode(&self, texts: Texts<'_>, options: EncodeOptions) -> Result<Encoding> {
+        let mut encoding = Encoding {
+            sequence_offsets: vec![0],
+            ..Encoding::default()
+        };
+        for text in texts.iter() {
+            encoding
+                .ids
+                .extend(options.add_special_tokens.then_some(256));
+            encoding.ids.extend(text.bytes().map(u32::from));
+            encoding
+                .ids
+                .extend(options.add_special_tokens.then_some(257));
+            encoding.sequence_offsets.push(encoding.ids.len() as u64);
+        }
+        Ok(encoding)
+    }
+    fn decode(&self, sequences: Ids<'_>, skip_special_tokens: bool) -> Result<TextBuffer> {
+        ByteTokenizer.decode(sequences, skip_special_tokens)
+    }
+    fn token_bytes(&self, id: u32) -> Result<Vec<u8>> {
+        ByteTokenizer.token_bytes(id.min(256))
+    }
+    fn token_text(&self, id: u32) -> Result<Option<String>> {
+        Ok((id < 260).then(|| format!("<{id}>")))
+    }
+    fn token_id(&self, token: &str) -> Result<Option<u32>> {
+        ByteTokenizer.token_id(token)
+    }
+    fn save(&self, folder: &str) -> Result<()> {
+        ByteTokenizer.save(folder)
+    }
+}
+
+/// Rows of texts and labels in memory: columns `first`, `second`, and `label` where there are labels.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RowsDataset {
+    pub(crate) columns: Vec<Column>,
+}
+
+impl RowsDataset {
+    pub(crate) fn new(columns: Vec<Column>) -> Self {
+        Self { columns }
+    }
+}
+
+impl Dataset for RowsDataset {
+    fn info(&self) -> Result<DatasetInfo> {
+        let fields = self
+            .columns
+            .iter()
+            .map(|column| Field::new(&column.name, column.values.field_type()));
+        Ok(DatasetInfo {
+            fields: fields.collect(),
+            rows: Some(self.columns[0].values.len() as u64),
+            fingerprint: format!("rows {:?}", self.columns),
+            text_column: None,
+            log_probability_column: None,
+        })
+    }
+    fn read(&self, start: u64, count: u64) -> Result<Batch> {
+        let length = self.columns[0].values.len() as u64;
+        let range = start.min(length) as usize..start.saturating_add(count).min(length) as usize;
+        let part = |column: &Column| {
+            let values = match &column.values {
+                Values::Text(texts) => {
+                    let texts = texts.as_texts();
+                    Values::Text(range.clone().filter_map(|at| texts.get(at)).collect())
+                }
+                Values::I64(values) => Values::I64(values[range.clone()].to_vec()),
+                Values::F64(values) => Values::F64(values[range.clone()].to_vec()),
+                other => panic!("{other:?}"),
+            };
+            let validity = column.validity.as_ref();
+            Column {
+                name: column.name.clone(),
+                values,
+                validity: validity.map(|valid| valid[range.clone()].to_vec()),
+            }
+        };
+        Batch::new(self.columns.iter().map(part).collect())
+    }
+}
+
 /// A model whose next id depends on the last one alone: `following` names the likely next ids, everything else is
 /// `surprise` nats less likely. Sessions count what they were given, and every call is written down.
 #[derive(Clone, Debug)]

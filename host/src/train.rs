@@ -9,6 +9,7 @@ mod components;
 mod durable;
 mod environment;
 mod events;
+mod examples;
 mod export;
 mod first_step;
 mod folder;

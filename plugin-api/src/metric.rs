@@ -25,12 +25,24 @@ pub struct Needs {
 }
 
 /// What one call of [`Metric::update`] sees: `n` samples. A part that was not asked for, or does not exist for the
-/// task, is empty.
+/// task, is empty. A metric that needs what its task does not give is left out with a warning.
+///
+/// | task | a sample is | targets, with their log-probabilities and ranks | labels, predicted labels | embeddings |
+/// |---|---|---|---|---|
+/// | `causal-lm` | a document | all of its tokens, the end included | | |
+/// | `masked-lm` | a document | its hidden tokens | | |
+/// | `embedding` | a text | of a pair's first text one: its second, among those of the batch | the number of its pair | one |
+/// | `classification` | a text, or two joined by a line break | one: the right class | class numbers | |
+/// | `regression` | a text, or two joined by a line break | | values | |
+///
+/// For `embedding` the texts of a pair follow each other: the anchor, its positive, and where there is one a text that
+/// does not belong to it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Samples<'a> {
     /// How many samples this call holds.
     pub count: usize,
-    /// `n` lengths of the samples' texts in bytes; always there where a sample is a text.
+    /// `n` lengths of the samples' texts in bytes, where the targets stand for the whole text (`causal-lm`): what nats are
+    /// divided by to compare tokenizers.
     pub byte_lengths: &'a [u64],
     /// `n` sequences of target ids; its offsets also divide `log_probabilities` and `ranks`.
     pub targets: Ids<'a>,
@@ -44,7 +56,7 @@ pub struct Samples<'a> {
     pub predictions: Texts<'a>,
     /// `n` reference texts.
     pub references: Texts<'a>,
-    /// `n` true labels (class numbers or values).
+    /// `n` true labels: class numbers, values, or numbers of pairs.
     pub labels: &'a [f32],
     /// `n` predicted labels.
     pub predicted_labels: &'a [f32],

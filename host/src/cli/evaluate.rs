@@ -1,4 +1,4 @@
-//! `codex-ml evaluate`: scores a model folder on held-out or other text.
+//! `codex-ml evaluate`: scores a model folder on held-out or other data.
 
 use std::path::PathBuf;
 
@@ -7,10 +7,11 @@ use serde_json::Value;
 
 use super::settings::{self, Setting};
 use crate::app::App;
-use crate::data::{DataSource, Documents};
+use crate::data::{Corpus, DataSource};
 use crate::evaluate::{Request, evaluate};
 use crate::exit::Exit;
 use crate::model_folder::ModelFolder;
+use crate::task::Task;
 
 /// Tokens that the model gets at once where nothing says otherwise.
 const BATCH_TOKENS: usize = 2048;
@@ -20,12 +21,15 @@ const ELSEWHERE: &str = "give --data FILE, or --data NAME for an installed datas
 /// Arguments of `evaluate`.
 #[derive(Debug, clap::Args)]
 #[command(
-    long_about = "Measure how well a model predicts text.\n\nWithout --data, a model that codex-ml trained is scored on \
-                  the documents that its run held out for validation, so the numbers are those of the run's own report. \
-                  With --data, every document of a file, folder or dataset is scored.",
+    long_about = "Measure how well a model does its task: predict text, find the text that belongs to another, tell classes \
+                  apart, predict values.\n\nWithout --data, a model that codex-ml trained is scored on the rows that its run \
+                  held out for validation, so the numbers are those of the run's own report. With --data, every row of a \
+                  file, folder or dataset is scored; data.text_column, data.anchor_column, data.positive_column and \
+                  data.label_column choose its columns.",
     after_help = "Examples:\n  codex-ml evaluate --model runs/first/model\n  codex-ml evaluate --model runs/first/model \
                   --data notes.txt --output report\n  codex-ml evaluate --model gpt2/ --data reviews.csv \
-                  data.text_column=body --max-documents 100"
+                  data.text_column=body --max-documents 100\n  codex-ml evaluate --model all-MiniLM-L6-v2/ --data pairs.csv \
+                  data.anchor_column=question data.positive_column=answer"
 )]
 pub(super) struct Args {
     /// The model: a folder that training exported (runs/NAME/model), or a Hugging Face model's.
@@ -34,10 +38,13 @@ pub(super) struct Args {
     /// What to score it on: a file, a folder (./NAME), or a dataset's name [default: what its run held out].
     #[arg(long, value_name = "NAME|PATH", value_hint = clap::ValueHint::AnyPath)]
     data: Option<String>,
-    /// Compute this metric; repeatable [default: the metrics of its run, else lm].
+    /// The task to judge it on [default: what it was trained for].
+    #[arg(long, value_name = "TASK", value_parser = clap::builder::PossibleValuesParser::new(Task::ALL.map(Task::word)))]
+    task: Option<String>,
+    /// Compute this metric; repeatable [default: the metrics of its run, else its task's usual one].
     #[arg(long, value_name = "NAME")]
     metric: Vec<String>,
-    /// Score only the first so many documents [default: all; of what its run held out, as many as the run looked at].
+    /// Score only the first so many documents, pairs or texts [default: all; of what its run held out, as many as the run looked at].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     max_documents: Option<u64>,
     /// Also write report.json, report.ndjson and report.csv into this folder.
@@ -61,7 +68,14 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         return Err(setting.unknown("data.KEY, metrics and metrics.NAME.KEY"));
     }
     let folder = ModelFolder::open(&args.model)?;
-    let metrics = settings::metrics(&args.metric, folder.metrics(), &settings)?;
+    let own_task = folder.task()?;
+    let asked = args.task.as_deref().and_then(Task::of_word);
+    let task = folder.task_settings(asked.unwrap_or(own_task))?;
+    let usual = match task.task == own_task {
+        true => folder.metrics(),
+        false => &[],
+    };
+    let metrics = settings::metrics(&args.metric, usual, task.task.usual_metric(), &settings)?;
     // What can be wrong at once comes before the model is loaded.
     let registry = app.registry()?;
     let metrics = metrics
@@ -71,18 +85,32 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             Ok((metric.name, component))
         })
         .collect::<Result<Vec<(String, Box<dyn Metric>)>>>()?;
-    let selection = Selection::new(args.data.as_deref(), &settings, &folder, app)?;
-    let documents = &selection.documents;
-    let max_documents = args.max_documents.or(selection.limit);
+    let selection = Selection::new(args.data.as_deref(), &settings, &folder, task.task, app)?;
+    let max_samples = args.max_documents.or(selection.limit);
     let tokenizer = folder.load_tokenizer(app)?;
-    let mut model = folder.load_model(app)?;
-    let count = max_documents.unwrap_or(u64::MAX).min(documents.len());
+    let mut model = folder.load_model_for(task.task, app)?;
+    let known = model.info()?.tasks;
+    if !known.iter().any(|known| known == task.task.word()) {
+        return Err(Error::config(format!(
+            "the model in {} cannot do {}, only {}",
+            folder.path().display(),
+            task.task,
+            known.join(", ")
+        ))
+        .hint("--task chooses another"));
+    }
+    let rows = match task.task {
+        Task::CausalLm | Task::MaskedLm => "documents",
+        Task::Embedding => "pairs",
+        Task::Classification | Task::Regression => "texts",
+    };
+    let count = max_samples.unwrap_or(u64::MAX).min(selection.corpus.len());
     app.output.note(format!(
-        "evaluating {} on {count} documents of {}",
+        "evaluating {} on {count} {rows} of {}",
         folder.path().display(),
         selection.label
     ));
-    if !tokenizer.vocabulary()?.lossless {
+    if task.task == Task::CausalLm && !tokenizer.vocabulary()?.lossless {
         app.output.note(
             "this tokenizer does not keep every byte of a text, so bits per byte are approximate",
         );
@@ -96,8 +124,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             model: model.as_mut(),
             tokenizer: tokenizer.as_ref(),
             metrics,
-            documents,
-            max_documents,
+            corpus: &selection.corpus,
+            task: &task,
+            max_samples,
             batch_tokens: batch_tokens.unwrap_or(BATCH_TOKENS),
         },
         app,
@@ -112,7 +141,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         app.output
             .table(["metric", "value", "better"], report.rows())?;
         app.output.note(format!(
-            "{} documents, {} tokens, {} bytes",
+            "{} {rows}, {} tokens, {} bytes",
             report.samples, report.tokens, report.bytes
         ));
     }
@@ -125,7 +154,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
 
 /// What is scored.
 struct Selection {
-    documents: Documents,
+    corpus: Corpus,
     /// What to call it.
     label: String,
     /// Only the first so many documents, where nobody says otherwise.
@@ -137,6 +166,7 @@ impl Selection {
         argument: Option<&str>,
         settings: &[Setting],
         folder: &ModelFolder,
+        task: Task,
         app: &App,
     ) -> Result<Self> {
         let sets = |key: &str| {
@@ -157,8 +187,8 @@ impl Selection {
         };
         settings::apply_data(&mut source, settings)?;
         let source = source.or_files()?;
-        let opened = source.open(app);
-        let documents = if own {
+        let opened = source.open_corpus(task, app);
+        let corpus = if own {
             opened.map_err(|error| {
                 let hint = error.hint_text().map_or_else(
                     || ELSEWHERE.to_owned(),
@@ -177,21 +207,21 @@ impl Selection {
         let fraction = source.validation_fraction.or(own.then_some(0.0));
         let Some(fraction) = fraction else {
             return Ok(Self {
-                documents,
+                corpus,
                 label: source.label(),
                 limit: None,
             });
         };
         if own && fraction == 0.0 {
             let what = format!(
-                "the run that trained {} held no documents back",
+                "the run that trained {} held nothing back",
                 folder.path().display()
             );
             return Err(Error::config(what).hint(ELSEWHERE));
         }
-        let (_, validation) = documents.split(fraction, folder.seed())?;
+        let (_, validation) = corpus.split(fraction, folder.seed())?;
         Ok(Self {
-            documents: validation,
+            corpus: validation,
             label: format!("{} held out for validation", source.label()),
             limit: own.then(|| folder.evaluate_documents()).flatten(),
         })

@@ -95,13 +95,14 @@ impl Named {
     }
 }
 
-/// The metrics to compute: those asked for by name, else `usual`, with `metrics=…` and `metrics.NAME.KEY=…` applied.
+/// The metrics to compute: those asked for by name, else `usual`, else `otherwise`, with `metrics=…` and `metrics.NAME.KEY=…` applied.
 ///
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Config`] naming a setting for a metric that is not computed.
 pub(super) fn metrics(
     asked: &[String],
     usual: &[Value],
+    otherwise: &str,
     settings: &[Setting],
 ) -> Result<Vec<Named>> {
     let usual: Vec<Named> = usual.iter().map(Named::from_value).collect::<Result<_>>()?;
@@ -116,7 +117,7 @@ pub(super) fn metrics(
             .collect()
     };
     if metrics.is_empty() {
-        metrics.push(Named::new("lm"));
+        metrics.push(Named::new(otherwise));
     }
     for setting in settings {
         if setting.key == "metrics" {
@@ -197,7 +198,7 @@ mod tests {
                 .iter()
                 .map(|word| Setting::parse(word).unwrap())
                 .collect();
-            let found: Vec<Value> = metrics(&asked, usual, &settings)
+            let found: Vec<Value> = metrics(&asked, usual, "lm", &settings)
                 .unwrap()
                 .into_iter()
                 .map(|metric| json!([metric.name, metric.options]))
@@ -231,7 +232,7 @@ mod tests {
         );
         let stray = [Setting::parse("metrics.x.k=1").unwrap()];
         assert!(
-            metrics(&[], &usual, &stray)
+            metrics(&[], &usual, "lm", &stray)
                 .unwrap_err()
                 .hint_text()
                 .unwrap()

@@ -8,6 +8,8 @@ use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::task::Task;
+
 /// Everything that a training run is told.
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -32,8 +34,9 @@ pub struct RunConfig {
     pub adapter: Option<Component>,
     /// What looks for secrets and personal data in the texts, in order.
     pub sanitizers: Vec<Component>,
-    /// What is computed at every evaluation.
-    pub metrics: Vec<Component>,
+    /// What is computed at every evaluation; the task's usual metric when absent (`lm`, `retrieval`, `classification`,
+    /// `regression`).
+    pub metrics: Option<Vec<Component>>,
     /// Who is told what happens.
     pub trackers: Vec<Component>,
 }
@@ -51,7 +54,7 @@ impl Default for RunConfig {
             training: TrainingSection::default(),
             adapter: None,
             sanitizers: Vec::new(),
-            metrics: vec![Component::new("lm")],
+            metrics: None,
             trackers: Vec::new(),
         }
     }
@@ -84,6 +87,19 @@ pub struct DataSection {
     pub name: String,
     /// The column that holds the text; the dataset's own choice when absent.
     pub text_column: Option<String>,
+    /// Classification, regression: the column with the second text, where a row is a pair of texts (`sentence2` beside
+    /// `sentence1`, `text_pair` beside `text`, else none).
+    pub text_pair_column: Option<String>,
+    /// Embedding: the column with the first text of a pair (`anchor`, `query`, `question`, `sentence1`, else the first
+    /// text column).
+    pub anchor_column: Option<String>,
+    /// Embedding: the column with the text that belongs to the first (`positive`, `answer`, `sentence2`, else the second
+    /// text column).
+    pub positive_column: Option<String>,
+    /// Embedding: the column with a text that does not belong to the first (`negative`, else none).
+    pub negative_column: Option<String>,
+    /// Classification, regression: the column with the class or the value (`label`, `labels`, `class`, `score`).
+    pub label_column: Option<String>,
     /// Which part of the documents is held out for validation; 0 holds out none.
     #[schemars(range(min = 0.0, max = 0.9))]
     pub validation_fraction: f64,
@@ -97,10 +113,51 @@ impl Default for DataSection {
         Self {
             name: "grammar".into(),
             text_column: None,
+            text_pair_column: None,
+            anchor_column: None,
+            positive_column: None,
+            negative_column: None,
+            label_column: None,
             validation_fraction: 0.05,
             plugin: Map::new(),
         }
     }
+}
+
+impl DataSection {
+    /// The host's keys that choose columns.
+    pub const COLUMNS: [&'static str; 6] = [
+        "text_column",
+        "text_pair_column",
+        "anchor_column",
+        "positive_column",
+        "negative_column",
+        "label_column",
+    ];
+
+    /// Which columns are asked for.
+    pub fn columns(&self) -> ColumnNames {
+        ColumnNames {
+            text: self.text_column.clone(),
+            text_pair: self.text_pair_column.clone(),
+            anchor: self.anchor_column.clone(),
+            positive: self.positive_column.clone(),
+            negative: self.negative_column.clone(),
+            label: self.label_column.clone(),
+        }
+    }
+}
+
+/// Which columns are asked for; absent ones are chosen by their usual names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the keys of `data`, where they are documented")]
+pub struct ColumnNames {
+    pub text: Option<String>,
+    pub text_pair: Option<String>,
+    pub anchor: Option<String>,
+    pub positive: Option<String>,
+    pub negative: Option<String>,
+    pub label: Option<String>,
 }
 
 /// How text becomes ids: a tokenizer plugin and its keys. With `tokenizer.path` it is loaded, else trained on the data.
@@ -155,8 +212,10 @@ impl Default for ModelSection {
 #[derive(Clone, Debug, Deserialize, Serialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingSection {
-    /// The task: `causal-lm`.
-    pub task: String,
+    /// What is learned.
+    pub task: Task,
+    /// `masked-lm`: which tokens are hidden, drawn anew for every batch.
+    pub masking: Masking,
     /// How many optimizer steps to make. Excludes `training.epochs`.
     #[schemars(range(min = 1))]
     pub steps: Option<u64>,
@@ -218,7 +277,8 @@ pub struct TrainingSection {
 impl Default for TrainingSection {
     fn default() -> Self {
         Self {
-            task: "causal-lm".into(),
+            task: Task::default(),
+            masking: Masking::default(),
             steps: None,
             epochs: None,
             batch_size: 8,
@@ -241,6 +301,31 @@ impl Default for TrainingSection {
             keep_best: 1,
             early_stopping: None,
             options: Map::new(),
+        }
+    }
+}
+
+/// Which tokens a masked language model must predict, and what stands in their place (Devlin et al. 2018).
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Masking {
+    /// Each token that is not special is predicted with this probability.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub probability: f64,
+    /// Of those, this part is replaced by the mask token.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub mask_fraction: f64,
+    /// This part is replaced by a random token; what is left stays as it is.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub random_fraction: f64,
+}
+
+impl Default for Masking {
+    fn default() -> Self {
+        Self {
+            probability: 0.15,
+            mask_fraction: 0.8,
+            random_fraction: 0.1,
         }
     }
 }

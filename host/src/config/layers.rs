@@ -18,7 +18,19 @@ use crate::plugins::nearest::nearest;
 
 /// Sections that belong to one plugin each, and the host's keys in them that another plugin does not put out.
 const SECTIONS: [(&str, &[&str]); 4] = [
-    ("data", &["name", "text_column", "validation_fraction"]),
+    (
+        "data",
+        &[
+            "name",
+            "text_column",
+            "text_pair_column",
+            "anchor_column",
+            "positive_column",
+            "negative_column",
+            "label_column",
+            "validation_fraction",
+        ],
+    ),
     ("tokenizer", &["name", "training_bytes"]),
     ("model", &["name"]),
     ("adapter", &["name"]),

@@ -25,7 +25,10 @@ fn no_arguments_give_the_embedded_default() {
     let resolved = with(&[]).unwrap();
     assert_eq!(resolved.config.data.name, "grammar");
     assert_eq!(resolved.config.model.plugin["architecture"], "llama");
-    assert_eq!(resolved.config.metrics, [Component::new("lm")]);
+    assert_eq!(
+        resolved.config.metrics.as_deref(),
+        Some(&[Component::new("lm")][..])
+    );
     assert_eq!(resolved.config.trackers, [Component::new("files")]);
     assert!(resolved.config.training.steps.is_some());
     let origin = resolved.origin("model.hidden_size").to_string();
@@ -34,6 +37,24 @@ fn no_arguments_give_the_embedded_default() {
         "{origin}"
     );
     assert_eq!(*resolved.origin("seed"), Origin::Default);
+}
+
+#[test]
+fn the_usual_metric_is_the_tasks() {
+    for (task, metric) in [
+        ("causal-lm", "lm"),
+        ("masked-lm", "lm"),
+        ("embedding", "retrieval"),
+        ("classification", "classification"),
+        ("regression", "regression"),
+    ] {
+        let resolved = with(&[&format!("training.task={task}")]).unwrap();
+        assert_eq!(resolved.config.training.task.word(), task);
+        assert_eq!(resolved.values()["metrics"], json!([metric]));
+        assert_eq!(resolved.origin("metrics").to_string(), "from training.task");
+    }
+    let own = with(&["training.task=embedding", "metrics=[]"]).unwrap();
+    assert_eq!(own.values()["metrics"], json!([]));
 }
 
 #[test]
@@ -186,10 +207,16 @@ fn mistakes_name_key_value_origin_and_mend() {
             "training.betas is [0.9,1.0], but both",
             "usual",
         ),
+        (&["training.task=sing"], "causal-lm", "config schema"),
         (
-            &["training.task=sing"],
-            "training.task is \"sing\", which",
-            "causal-lm",
+            &["training.masking.random_fraction=0.5"],
+            "training.masking.random_fraction is 0.5, which is more than",
+            "0.8 and 0.1",
+        ),
+        (
+            &["training.task=masked-lm", "training.masking.probability=0"],
+            "training.masking.probability is 0",
+            "0.15",
         ),
         (
             &[

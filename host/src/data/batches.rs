@@ -1,270 +1,93 @@
-//! Batches of packed windows in an order that is a function of seed and epoch: any batch is found in constant time, so a
-//! run that is taken up again needs no replay.
+//! Training batches of every task, in an order that is a function of the seed and the batch's number: any batch is found
+//! in constant time, so a run that is taken up again needs no replay.
 
-use codex_plugin_api::{Error, Ids, Result, TokenBatch};
+mod masked;
+mod records;
+mod windows;
 
-use super::permutation::Permutation;
-use super::store::TokenStore;
+use codex_plugin_api::{Ids, Result, TokenBatch};
 
-/// Windows of `sequence_length + 1` ids over a token store, shuffled anew in every epoch.
-///
-/// Window `w` begins at id `w · T` and shares its last id with the next one, so every id is predicted once an epoch;
-/// the last window begins earlier where the stream does not divide, and is the whole stream where that is shorter than
-/// one window. A window is cut where documents begin: nothing is predicted from another document.
+pub use masked::{MaskedWindows, Masker};
+pub use records::RecordBatches;
+pub use windows::Windows;
+
+/// Where batches come from.
 #[derive(Clone, Debug)]
-pub struct Batches {
-    store: TokenStore,
-    sequence_length: u64,
-    batch_size: u64,
-    windows: u64,
-    seed: u64,
+pub enum Batches {
+    /// Windows whose every token is predicted from those before it.
+    Causal(Windows),
+    /// Windows in which some tokens are hidden.
+    Masked(MaskedWindows),
+    /// Pairs of texts, or texts with a label.
+    Records(RecordBatches),
 }
 
 /// One batch for a model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PackedBatch {
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
     /// The ids of all sequences, one after the other.
     pub ids: Vec<u32>,
     /// One more than there are sequences.
     pub sequence_offsets: Vec<u64>,
+    /// One label an id, where the task has such.
+    pub labels: Option<Vec<i64>>,
+    /// The segment of each id, where rows are pairs of texts in one sequence.
+    pub token_types: Option<Vec<u32>>,
+    /// One label a sequence, where the task has such.
+    pub sequence_labels: Option<Vec<f32>>,
+    /// In how many equal blocks the sequences come, as [`TokenBatch::parts`]; 0 means 1.
+    pub parts: u32,
+    /// How many targets there are: what the loss is divided by.
+    pub targets: u64,
     /// Which batch this is, for error messages: `epoch 0, batch 17: windows 3, 812`.
     pub identity: String,
 }
 
-impl PackedBatch {
+impl Batch {
     /// The batch as a model takes it.
     ///
     /// # Errors
-    /// Never for a batch that [`Batches::batch`] made.
+    /// Never for a batch that was made here.
     pub fn as_batch(&self) -> Result<TokenBatch<'_>> {
-        Ok(TokenBatch::new(Ids::new(
-            &self.ids,
-            &self.sequence_offsets,
-        )?))
-    }
-
-    /// How many ids a causal model predicts here. It can be 0 only where a tokenizer frames nothing and documents are
-    /// single ids.
-    pub fn targets(&self) -> u64 {
-        (self.ids.len() + 1 - self.sequence_offsets.len()) as u64
+        Ok(TokenBatch {
+            sequences: Ids::new(&self.ids, &self.sequence_offsets)?,
+            labels: self.labels.as_deref(),
+            token_types: self.token_types.as_deref(),
+            sequence_labels: self.sequence_labels.as_deref(),
+            parts: self.parts.max(1),
+        })
     }
 }
 
 impl Batches {
-    /// Batches of `batch_size` windows with `sequence_length` targets each.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Config`] when a size is 0, [`codex_plugin_api::ErrorKind::Data`] when there is
-    /// nothing to predict.
-    pub fn new(
-        store: TokenStore,
-        sequence_length: u32,
-        batch_size: u32,
-        seed: u64,
-    ) -> Result<Self> {
-        for (name, value) in [
-            ("model.sequence_length", sequence_length),
-            ("training.batch_size", batch_size),
-        ] {
-            if value == 0 {
-                return Err(Error::config(format!("{name} is 0, it must be at least 1")));
-            }
-        }
-        let tokens = store.tokens();
-        if tokens <= store.documents() {
-            return Err(Error::data(format!(
-                "none of the {} documents has two tokens, so there is nothing to predict",
-                store.documents()
-            ))
-            .hint("use longer texts, or a tokenizer with an end-of-text token"));
-        }
-        // A window of a short stream is the stream.
-        let sequence_length = u64::from(sequence_length).min(tokens - 1);
-        Ok(Self {
-            windows: (tokens - 1).div_ceil(sequence_length),
-            store,
-            sequence_length,
-            batch_size: u64::from(batch_size),
-            seed,
-        })
-    }
-
-    /// How many windows there are.
-    pub fn windows(&self) -> u64 {
-        self.windows
-    }
-
-    /// How many batches make an epoch. The last one is filled up with windows from the epoch's beginning.
-    pub fn per_epoch(&self) -> u64 {
-        self.windows.div_ceil(self.batch_size)
-    }
-
-    /// The store that the windows lie over.
-    pub fn store(&self) -> &TokenStore {
-        &self.store
-    }
-
     /// Batch `index`, counted over all epochs: epoch `index / per_epoch`.
     ///
     /// # Errors
     /// None so far; a store that reads from elsewhere may have some.
-    pub fn batch(&self, index: u64) -> Result<PackedBatch> {
-        let (epoch, in_epoch) = (index / self.per_epoch(), index % self.per_epoch());
-        let order = Permutation::new(self.windows, self.seed, "batch order", epoch);
-        let first = in_epoch * self.batch_size;
-        let windows: Vec<u64> = (first..first + self.batch_size)
-            .map(|position| order.at(position % self.windows))
-            .collect();
-        let mut batch = PackedBatch {
-            ids: Vec::with_capacity((self.batch_size * (self.sequence_length + 1)) as usize),
-            sequence_offsets: vec![0],
-            identity: identity(epoch, in_epoch, &windows),
-        };
-        for window in windows {
-            self.append_window(window, &mut batch);
+    pub fn batch(&self, index: u64) -> Result<Batch> {
+        match self {
+            Self::Causal(windows) => windows.batch(index),
+            Self::Masked(windows) => windows.batch(index),
+            Self::Records(records) => records.batch(index),
         }
-        Ok(batch)
     }
 
-    fn append_window(&self, window: u64, batch: &mut PackedBatch) {
-        let last_start = self.store.tokens() - 1 - self.sequence_length;
-        let start = (window * self.sequence_length).min(last_start);
-        let end = start + self.sequence_length + 1;
-        let borders = self
-            .store
-            .document_starts(start + 1..end)
-            .chain(std::iter::once(end));
-        let mut from = start;
-        for to in borders {
-            // A single id predicts nothing.
-            if to - from >= 2 {
-                batch.ids.extend(self.store.ids(from..to));
-                batch.sequence_offsets.push(batch.ids.len() as u64);
-            }
-            from = to;
+    /// How many batches make an epoch. The last one is filled up from the epoch's beginning.
+    pub fn per_epoch(&self) -> u64 {
+        match self {
+            Self::Causal(windows) => windows.per_epoch(),
+            Self::Masked(windows) => windows.per_epoch(),
+            Self::Records(records) => records.per_epoch(),
         }
     }
 }
 
-fn identity(epoch: u64, batch: u64, windows: &[u64]) -> String {
+/// `epoch 0, batch 17: windows 3, 812`.
+fn identity(epoch: u64, batch: u64, what: &str, numbers: &[u64]) -> String {
     const SHOWN: usize = 8;
-    let mut list: Vec<String> = windows.iter().take(SHOWN).map(u64::to_string).collect();
-    if windows.len() > SHOWN {
-        list.push(format!("… ({} in all)", windows.len()));
+    let mut list: Vec<String> = numbers.iter().take(SHOWN).map(u64::to_string).collect();
+    if numbers.len() > SHOWN {
+        list.push(format!("… ({} in all)", numbers.len()));
     }
-    format!("epoch {epoch}, batch {batch}: windows {}", list.join(", "))
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-    use crate::testing::{ByteTokenizer, app, documents};
-
-    fn batches(texts: &[String], length: u32, size: u32) -> Batches {
-        let cache = tempfile::tempdir().unwrap();
-        let documents = documents(texts.iter().cloned());
-        let store =
-            TokenStore::open_or_build(cache.path(), &documents, &ByteTokenizer, &app()).unwrap();
-        Batches::new(store, length, size, 5).unwrap()
-    }
-
-    fn texts(count: usize) -> Vec<String> {
-        (0..count)
-            .map(|n| {
-                (0..=n % 23)
-                    .map(|at| char::from(b'a' + ((n + at) % 26) as u8))
-                    .collect()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn an_epoch_predicts_every_token_after_a_beginning() {
-        let texts = texts(200);
-        let batches = batches(&texts, 16, 4);
-        // What should be predicted: every byte and every end, after what stands before it.
-        let mut due: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-        for text in &texts {
-            let ids: Vec<u32> = std::iter::once(256)
-                .chain(text.bytes().map(u32::from))
-                .chain([256])
-                .collect();
-            for pair in ids.windows(2) {
-                *due.entry((pair[0], pair[1])).or_default() += 1;
-            }
-        }
-        for epoch in 0..2 {
-            let mut found: BTreeMap<(u32, u32), u64> = BTreeMap::new();
-            for index in 0..batches.per_epoch() {
-                let batch = batches.batch(epoch * batches.per_epoch() + index).unwrap();
-                let tokens = batch.as_batch().unwrap();
-                assert_eq!(tokens.causal_targets(), batch.targets());
-                for ids in tokens.sequences.iter() {
-                    assert!((2..=17).contains(&ids.len()));
-                    // Two documents never meet: an end is followed by nothing but a text's first byte.
-                    assert!(ids.windows(2).all(|pair| pair != [256, 256]));
-                    for pair in ids.windows(2) {
-                        *found.entry((pair[0], pair[1])).or_default() += 1;
-                    }
-                }
-            }
-            for (pair, count) in &due {
-                assert!(
-                    found.get(pair).is_some_and(|seen| seen >= count),
-                    "{pair:?}"
-                );
-            }
-            // Filling the last batch and the last window repeats less than a batch and a window.
-            let sum = |counts: &BTreeMap<_, u64>| counts.values().sum::<u64>();
-            assert!(sum(&found) < sum(&due) + 5 * 16);
-        }
-    }
-
-    #[test]
-    fn any_batch_can_be_had_at_once_and_epochs_differ() {
-        let batches = batches(&texts(300), 8, 4);
-        let epoch = |number: u64| -> Vec<PackedBatch> {
-            let first = number * batches.per_epoch();
-            (first..first + batches.per_epoch())
-                .map(|index| batches.batch(index).unwrap())
-                .collect()
-        };
-        assert_eq!(batches.batch(batches.per_epoch() + 3).unwrap(), epoch(1)[3]);
-        assert_ne!(epoch(0), epoch(1));
-        assert!(
-            epoch(1)[3]
-                .identity
-                .starts_with("epoch 1, batch 3: windows ")
-        );
-    }
-
-    #[test]
-    fn little_data_still_makes_batches() {
-        for (texts, length, size) in [
-            (vec!["hello world".to_owned()], 128, 8),
-            (vec!["a".to_owned()], 1, 1),
-            (vec!["a".to_owned(), "b".to_owned()], 3, 2),
-            (texts(3), 1000, 3),
-        ] {
-            let batches = batches(&texts, length, size);
-            assert!(batches.per_epoch() >= 1);
-            for index in 0..3 * batches.per_epoch() {
-                let batch = batches.batch(index).unwrap();
-                assert!(batch.targets() > 0, "{texts:?}");
-                batch.as_batch().unwrap().check().unwrap();
-            }
-        }
-    }
-
-    #[test]
-    fn sizes_of_zero_are_refused() {
-        let store = batches(&texts(3), 4, 1).store().clone();
-        for (length, size, key) in [(0, 1, "sequence_length"), (1, 0, "batch_size")] {
-            let error = Batches::new(store.clone(), length, size, 0).unwrap_err();
-            assert!(error.message().contains(key), "{error}");
-        }
-    }
+    format!("epoch {epoch}, batch {batch}: {what} {}", list.join(", "))
 }

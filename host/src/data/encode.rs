@@ -2,7 +2,7 @@
 //! the tokens that begin and end a text.
 
 use codex_plugin_api::{
-    EncodeOptions, Error, ErrorKind, Result, SpecialTokens, TextBuffer, Tokenizer,
+    EncodeOptions, Encoding, Error, ErrorKind, Result, SpecialTokens, TextBuffer, Tokenizer,
 };
 
 use super::documents::{Document, Documents};
@@ -14,21 +14,29 @@ const PIECE_BYTES: usize = 1 << 20;
 const CALL_BYTES: usize = 4 << 20;
 
 /// The tokens around every document: a causal model predicts a text's first token from `before` and learns to stop
-/// from `after`.
+/// from `after`; a masked one is shown where a text begins and ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Framing {
-    /// `bos`, else `eos`, else nothing.
+    /// Stands before every text.
     pub before: Option<u32>,
-    /// `eos`, else nothing.
+    /// Stands after every text.
     pub after: Option<u32>,
 }
 
 impl Framing {
-    /// The framing that a tokenizer's special tokens allow.
+    /// What a causal model's texts are framed by, as far as a tokenizer's special tokens allow.
     pub fn of(special: &SpecialTokens) -> Self {
         Self {
             before: special.bos.or(special.eos),
             after: special.eos,
+        }
+    }
+
+    /// What an encoder's texts are framed by: `[CLS]` and `[SEP]` where the tokenizer has them.
+    pub fn of_encoder(special: &SpecialTokens) -> Self {
+        Self {
+            before: special.cls.or(special.bos),
+            after: special.sep.or(special.eos),
         }
     }
 }
@@ -87,6 +95,25 @@ pub(crate) fn encode_documents(
     Ok(framed)
 }
 
+/// Encodes texts without special tokens.
+///
+/// # Errors
+/// The tokenizer's own, or [`ErrorKind::Plugin`] when it gives another number of sequences than there were texts.
+pub(crate) fn encode_texts(tokenizer: &dyn Tokenizer, texts: &TextBuffer) -> Result<Encoding> {
+    let encoding = tokenizer.encode(texts.as_texts(), EncodeOptions::default())?;
+    let found = encoding.sequences()?.len();
+    if found != texts.len() {
+        return Err(Error::new(
+            ErrorKind::Plugin,
+            format!(
+                "the tokenizer gave {found} sequences for {} texts",
+                texts.len()
+            ),
+        ));
+    }
+    Ok(encoding)
+}
+
 /// What one call of the tokenizer gets.
 #[derive(Default)]
 struct Call {
@@ -103,18 +130,8 @@ impl Call {
         framing: Framing,
         framed: &mut Framed,
     ) -> Result<()> {
-        let encoding = tokenizer.encode(self.texts.as_texts(), EncodeOptions::default())?;
+        let encoding = encode_texts(tokenizer, &self.texts)?;
         let sequences = encoding.sequences()?;
-        if sequences.len() != self.pieces.len() {
-            return Err(Error::new(
-                ErrorKind::Plugin,
-                format!(
-                    "the tokenizer gave {} sequences for {} texts",
-                    sequences.len(),
-                    self.pieces.len()
-                ),
-            ));
-        }
         let texts = self.texts.as_texts();
         for ((sequence, text), (begins, ends)) in
             sequences.iter().zip(texts.iter()).zip(self.pieces)

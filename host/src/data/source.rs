@@ -5,8 +5,11 @@ use std::path::Path;
 use codex_plugin_api::{Dataset, Error, Kind, Result};
 use serde_json::{Map, Value};
 
+use super::corpus::Corpus;
 use super::documents::Documents;
 use crate::app::App;
+use crate::config::{ColumnNames, DataSection};
+use crate::task::Task;
 
 /// The dataset plugin that reads the user's own files.
 const FILES: &str = "files";
@@ -16,8 +19,8 @@ const FILES: &str = "files";
 pub struct DataSource {
     /// The dataset plugin.
     pub name: String,
-    /// The column that holds the text; the dataset's own choice when absent.
-    pub text_column: Option<String>,
+    /// The columns that were asked for.
+    pub columns: ColumnNames,
     /// Which part training held out for validation, where a config says so.
     pub validation_fraction: Option<f64>,
     /// The plugin's own keys.
@@ -94,9 +97,22 @@ impl DataSource {
         match (key, value) {
             ("name", Value::String(name)) => self.name = name,
             ("name", value) => return wrong("a dataset's name", &value),
-            ("text_column", Value::String(column)) => self.text_column = Some(column),
-            ("text_column", Value::Null) => self.text_column = None,
-            ("text_column", value) => return wrong("a column's name", &value),
+            (key, value) if DataSection::COLUMNS.contains(&key) => {
+                let column = match value {
+                    Value::String(column) => Some(column),
+                    Value::Null => None,
+                    value => return wrong("a column's name", &value),
+                };
+                let slot = match key {
+                    "text_column" => &mut self.columns.text,
+                    "text_pair_column" => &mut self.columns.text_pair,
+                    "anchor_column" => &mut self.columns.anchor,
+                    "positive_column" => &mut self.columns.positive,
+                    "negative_column" => &mut self.columns.negative,
+                    _ => &mut self.columns.label,
+                };
+                *slot = column;
+            }
             ("validation_fraction", Value::Number(number)) => {
                 self.validation_fraction = number.as_f64();
             }
@@ -117,7 +133,7 @@ impl DataSource {
         let registry = app.registry()?;
         let mut options = self.options.clone();
         // A dataset that chooses its columns itself (a table's) must know which one is the text.
-        if let Some(column) = &self.text_column {
+        if let Some(column) = &self.columns.text {
             let schema = registry.schema(Kind::Dataset, &self.name)?;
             if schema.pointer("/properties/text_column").is_some() {
                 options.insert("text_column".into(), column.clone().into());
@@ -131,7 +147,15 @@ impl DataSource {
     /// # Errors
     /// As [`Self::open_dataset`] and [`Documents::open`].
     pub fn open(&self, app: &App) -> Result<Documents> {
-        Documents::open(self.open_dataset(app)?, self.text_column.as_deref())
+        Documents::open(self.open_dataset(app)?, self.columns.text.as_deref())
+    }
+
+    /// Opens all that a task learns from.
+    ///
+    /// # Errors
+    /// As [`Self::open_dataset`] and [`Corpus::open`].
+    pub fn open_corpus(&self, task: Task, app: &App) -> Result<Corpus> {
+        Corpus::open(self.open_dataset(app)?, task, &self.columns)
     }
 
     /// What it is called in messages: the path, or the dataset's name.
@@ -173,8 +197,12 @@ mod tests {
         let section = json!({"path": "a.csv", "text_column": "body", "validation_fraction": 0.1, "delimiter": ";"});
         let source = DataSource::from_section(section.as_object().unwrap()).unwrap();
         assert_eq!(source.name, "files");
-        assert_eq!(source.text_column.as_deref(), Some("body"));
+        assert_eq!(source.columns.text.as_deref(), Some("body"));
         assert_eq!(source.validation_fraction, Some(0.1));
+        let section = json!({"path": "a.csv", "anchor_column": "q", "label_column": null});
+        let pairs = DataSource::from_section(section.as_object().unwrap()).unwrap();
+        assert_eq!(pairs.columns.anchor.as_deref(), Some("q"));
+        assert_eq!(pairs.options.len(), 1);
         assert_eq!(
             Value::Object(source.options),
             json!({"path": "a.csv", "delimiter": ";"})

@@ -7,6 +7,7 @@
 mod build;
 mod format;
 mod map;
+mod records;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use super::encode::Framing;
 use super::hex;
 use crate::app::App;
 
+pub use self::records::RecordStore;
+
 /// All ids of some documents, one stream. Clones are cheap and share the mapping.
 #[derive(Clone, Debug)]
 pub struct TokenStore {
@@ -32,7 +35,7 @@ pub struct TokenStore {
 }
 
 impl TokenStore {
-    /// Opens the store of these documents and this tokenizer below `cache`, or builds it.
+    /// Opens the store of these documents, framed, and this tokenizer below `cache`, or builds it.
     ///
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Data`] when no document holds text, [`codex_plugin_api::ErrorKind::Interrupted`],
@@ -41,15 +44,27 @@ impl TokenStore {
         cache: &Path,
         documents: &Documents,
         tokenizer: &dyn Tokenizer,
+        framing: Framing,
         app: &App,
     ) -> Result<Self> {
         let vocabulary = tokenizer.vocabulary()?;
-        let framing = Framing::of(&vocabulary.special);
         let key = key(&documents.fingerprint(), &vocabulary.fingerprint, framing);
-        let folder = cache.join("tokens").join(hex(&key));
+        Self::open_or(cache, &key, app, |path| {
+            build::build(path, &key, documents, tokenizer, framing, app)
+        })
+    }
+
+    /// Opens the store of a key below `cache`; where it is not there or damaged, `build` must write it to the path.
+    fn open_or(
+        cache: &Path,
+        key: &[u8; 32],
+        app: &App,
+        build: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Self> {
+        let folder = cache.join("tokens").join(hex(key));
         let path = folder.join("tokens.bin");
         if path.exists() {
-            match Self::open(&path, &key) {
+            match Self::open(&path, key) {
                 Ok(store) => return Ok(store),
                 Err(why) => app.output.note(format!(
                     "token store {} {why}; building it again",
@@ -57,8 +72,8 @@ impl TokenStore {
                 )),
             }
         }
-        build::build(&path, &key, documents, tokenizer, framing, app)?;
-        Self::open(&path, &key).map_err(|why| {
+        build(&path)?;
+        Self::open(&path, key).map_err(|why| {
             codex_plugin_api::Error::failed(format!(
                 "token store {} {why} right after it was built",
                 path.display()
@@ -125,6 +140,14 @@ impl TokenStore {
             .0
             .iter()
             .map(|chunk| u32::from_le_bytes(*chunk))
+    }
+
+    /// Where document `index` lies in the stream, which must be below their number.
+    pub(crate) fn document(&self, index: u64) -> Range<u64> {
+        let starts = self.file.bytes()[self.header.starts()].as_chunks::<8>().0;
+        let end = starts.get(index as usize + 1);
+        u64::from_le_bytes(starts[index as usize])
+            ..end.map_or(self.tokens(), |next| u64::from_le_bytes(*next))
     }
 
     /// Where documents begin within a range of the stream.

@@ -2,8 +2,9 @@
 
 use codex_plugin_api::{Error, ErrorKind, Metric, Needs, Result, Samples};
 
-use super::NamedScore;
+use super::{NamedScore, gives};
 use crate::app::App;
+use crate::task::Task;
 
 /// The metrics that are still in the running.
 pub(super) struct Metrics {
@@ -13,8 +14,13 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// Leaves out, with a warning, metrics that need what scoring texts does not give.
-    pub(super) fn new(metrics: Vec<(String, Box<dyn Metric>)>, app: &App) -> Result<Self> {
+    /// Leaves out, with a warning, metrics that need what evaluating the task does not give.
+    pub(super) fn new(
+        metrics: Vec<(String, Box<dyn Metric>)>,
+        task: Task,
+        app: &App,
+    ) -> Result<Self> {
+        let given = gives(task);
         let mut all = Self {
             running: Vec::new(),
             needs: Needs::default(),
@@ -23,23 +29,36 @@ impl Metrics {
         for (name, metric) in metrics {
             let needs = metric.needs();
             let missing: Vec<&str> = [
-                ("predictions", needs.predictions),
-                ("labels", needs.labels),
-                ("embeddings", needs.embeddings),
+                (
+                    "log-probabilities",
+                    needs.log_probabilities,
+                    given.log_probabilities,
+                ),
+                ("ranks", needs.ranks, given.ranks),
+                ("token ids", needs.ids, given.ids),
+                ("predictions", needs.predictions, given.predictions),
+                ("labels", needs.labels, given.labels),
+                ("embeddings", needs.embeddings, given.embeddings),
             ]
             .into_iter()
-            .filter_map(|(word, needed)| needed.then_some(word))
+            .filter_map(|(word, needed, given)| (needed && !given).then_some(word))
             .collect();
             if missing.is_empty() {
                 all.needs.log_probabilities |= needs.log_probabilities;
                 all.needs.ranks |= needs.ranks;
                 all.needs.ids |= needs.ids;
                 all.needs.texts |= needs.texts;
+                all.needs.labels |= needs.labels;
+                all.needs.embeddings |= needs.embeddings;
                 all.running.push((name, metric));
             } else {
                 let error = Error::config(format!(
-                    "metric {name} needs {}, which evaluating a language model on texts does not give",
+                    "metric {name} needs {}, which evaluating {task} does not give",
                     missing.join(" and ")
+                ))
+                .hint(format!(
+                    "the usual metric of {task} is {}",
+                    task.usual_metric()
                 ));
                 app.output.warn(format!("{error}; going on without it"));
                 all.failure = Some(error);
@@ -68,7 +87,7 @@ impl Metrics {
     }
 
     /// All scores. Where two metrics give the same name, the later one's is preceded by its metric's name.
-    pub(super) fn compute(mut self, app: &App) -> Result<Vec<NamedScore>> {
+    pub(super) fn compute(&mut self, app: &App) -> Result<Vec<NamedScore>> {
         let mut scores: Vec<NamedScore> = Vec::new();
         let mut computed = 0;
         for (metric, component) in &self.running {
@@ -88,7 +107,7 @@ impl Metrics {
                 }
             }
         }
-        match self.failure {
+        match self.failure.take() {
             Some(error) if computed == 0 => Err(error),
             _ => Ok(scores),
         }

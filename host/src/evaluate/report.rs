@@ -20,14 +20,14 @@ pub struct NamedScore {
     pub direction: Direction,
 }
 
-/// What an evaluation found. As JSON: `{"metrics": {name: value}, "tokens": …, "samples": …}`.
+/// What an evaluation found. As JSON: `{"metrics": {name: value}, "tokens": …, "samples": …, "bytes": …}`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Report {
     /// The scores in the metrics' order.
     pub metrics: Vec<NamedScore>,
-    /// How many tokens were predicted.
+    /// How many tokens were predicted by a language model, or read by another.
     pub tokens: u64,
-    /// How many documents were scored, without empty ones.
+    /// How many documents, pairs or labelled texts were scored, without empty ones.
     pub samples: u64,
     /// How many bytes of text they have.
     pub bytes: u64,
@@ -41,10 +41,11 @@ impl Serialize for Report {
                 serializer.collect_map(self.0.iter().map(|score| (&score.name, score.value)))
             }
         }
-        let mut map = serializer.serialize_map(Some(3))?;
+        let mut map = serializer.serialize_map(Some(4))?;
         map.serialize_entry("metrics", &Scores(&self.metrics))?;
         map.serialize_entry("tokens", &self.tokens)?;
         map.serialize_entry("samples", &self.samples)?;
+        map.serialize_entry("bytes", &self.bytes)?;
         map.end()
     }
 }

@@ -1,7 +1,7 @@
-//! Documents to scored targets: long documents in pieces that overlap by one token, pieces of like length in one batch,
-//! and the scores back in the documents' order.
+//! Documents to scored targets: long documents in pieces, pieces of like length in one batch, and the scores back in the
+//! documents' order. For a causal model pieces overlap by one token; for a masked one labels say what is to be predicted.
 
-use codex_plugin_api::{Error, Ids, Model, Result, ScoreRequest, TokenBatch};
+use codex_plugin_api::{Error, IGNORE_LABEL, Ids, Model, Result, ScoreRequest, TokenBatch};
 
 use super::broken_model;
 use crate::data::Framed;
@@ -18,13 +18,15 @@ pub(super) struct Scored {
     pub(super) ranks: Vec<u32>,
 }
 
-/// Ids `start .. end` of the framed stream; the first one is only read.
+/// Ids `start .. end` of the framed stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Piece {
     start: usize,
     end: usize,
     /// Where its first target stands among all targets.
     target: usize,
+    /// How many targets it has.
+    count: usize,
 }
 
 impl Piece {
@@ -47,27 +49,29 @@ impl<'a> Scorer<'a> {
         model: &'a mut dyn Model,
         request: ScoreRequest,
         batch_tokens: usize,
+        longest: usize,
     ) -> Result<Self> {
-        let info = model.info()?;
-        if info.max_sequence_length < 2 {
+        if longest < 2 {
             return Err(broken_model(format!(
-                "the model reads {} tokens at most, which is too few to predict one from another",
-                info.max_sequence_length
+                "the model reads {longest} tokens at most, which is too few to predict one from another"
             )));
         }
+        let info = model.info()?;
         Ok(Self {
             model,
             request,
             batch_tokens,
-            longest: info.max_sequence_length as usize,
+            longest,
             vocab_size: info.vocab_size,
         })
     }
 
-    /// Scores every document; `between` is called before each batch and may end it all.
+    /// Scores every document; with `labels`, one an id, only what they name. `between` is called before each batch and may
+    /// end it all.
     pub(super) fn score(
         &mut self,
         framed: &Framed,
+        labels: Option<&[i64]>,
         mut between: impl FnMut() -> Result<()>,
     ) -> Result<Scored> {
         if let Some(id) = framed.ids.iter().find(|&&id| id >= self.vocab_size) {
@@ -84,10 +88,21 @@ impl<'a> Scorer<'a> {
         let mut pieces = Vec::new();
         for pair in framed.offsets.windows(2) {
             let (start, end) = (pair[0] as usize, pair[1] as usize);
-            cut(start..end, self.longest, scored.targets.len(), &mut pieces);
-            scored
-                .targets
-                .extend_from_slice(&framed.ids[(start + 1).min(end)..end]);
+            match labels {
+                None => {
+                    cut(start..end, self.longest, scored.targets.len(), &mut pieces);
+                    scored
+                        .targets
+                        .extend_from_slice(&framed.ids[(start + 1).min(end)..end]);
+                }
+                Some(labels) => cut_labelled(
+                    start..end,
+                    labels,
+                    self.longest,
+                    &mut scored.targets,
+                    &mut pieces,
+                ),
+            }
             scored.target_offsets.push(scored.targets.len() as u64);
         }
         let total = scored.targets.len();
@@ -104,7 +119,7 @@ impl<'a> Scorer<'a> {
             while !rest.is_empty() {
                 between()?;
                 let (batch, after) = rest.split_at(fitting(rest, self.batch_tokens));
-                self.score_batch(framed, batch, &mut scored)?;
+                self.score_batch(framed, labels, batch, &mut scored)?;
                 rest = after;
             }
         }
@@ -114,18 +129,26 @@ impl<'a> Scorer<'a> {
     fn score_batch(
         &mut self,
         framed: &Framed,
+        labels: Option<&[i64]>,
         pieces: &[Piece],
         scored: &mut Scored,
     ) -> Result<()> {
         let mut ids = Vec::new();
         let mut offsets = vec![0];
+        let mut batch_labels = labels.map(|_| Vec::new());
         for piece in pieces {
             ids.extend_from_slice(&framed.ids[piece.start..piece.end]);
             offsets.push(ids.len() as u64);
+            if let (Some(labels), Some(batch)) = (labels, &mut batch_labels) {
+                batch.extend_from_slice(&labels[piece.start..piece.end]);
+            }
         }
-        let batch = TokenBatch::new(Ids::new(&ids, &offsets)?);
+        let batch = TokenBatch {
+            labels: batch_labels.as_deref(),
+            ..TokenBatch::new(Ids::new(&ids, &offsets)?)
+        };
         let scores = self.model.score(&batch, self.request)?;
-        let due = ids.len() - pieces.len();
+        let due: usize = pieces.iter().map(|piece| piece.count).sum();
         let check = |name: &str, asked: bool, found: usize| {
             if asked && found != due {
                 return Err(broken_model(format!(
@@ -142,7 +165,7 @@ impl<'a> Scorer<'a> {
         check("ranks", self.request.ranks, scores.ranks.len())?;
         let mut from = 0;
         for piece in pieces {
-            let count = piece.length() - 1;
+            let count = piece.count;
             if self.request.log_probabilities {
                 scored.log_probabilities[piece.target..piece.target + count]
                     .copy_from_slice(&scores.log_probabilities[from..from + count]);
@@ -171,8 +194,37 @@ fn cut(
             start,
             end,
             target: first_target + start - document.start,
+            count: end - start - 1,
         });
         start = end - 1;
+    }
+}
+
+/// Cuts a document into pieces of at most `longest` ids, of which those without a target are not scored.
+fn cut_labelled(
+    document: std::ops::Range<usize>,
+    labels: &[i64],
+    longest: usize,
+    targets: &mut Vec<u32>,
+    pieces: &mut Vec<Piece>,
+) {
+    for start in document.clone().step_by(longest) {
+        let end = (start + longest).min(document.end);
+        let target = targets.len();
+        let named = labels[start..end].iter().copied();
+        targets.extend(
+            named
+                .filter(|&label| label != IGNORE_LABEL)
+                .map(|label| label as u32),
+        );
+        if targets.len() > target {
+            pieces.push(Piece {
+                start,
+                end,
+                target,
+                count: targets.len() - target,
+            });
+        }
     }
 }
 

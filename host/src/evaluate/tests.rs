@@ -1,9 +1,12 @@
 //! Evaluation: every token once whatever the pieces and batches, the floor, and metrics that fail.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod tasks;
+
 use codex_plugin_api::{Needs, Samples};
 
 use super::*;
+use crate::data::Documents;
 use crate::testing::{
     BigramModel, ByteTokenizer, FunctionMetric, LossMetric, MemoryDataset, app, documents,
 };
@@ -34,13 +37,15 @@ fn run(
     metrics: Vec<NamedMetric>,
     batch_tokens: usize,
 ) -> Result<Report> {
+    let corpus = Corpus::Documents(documents.clone());
     evaluate(
         Request {
             model,
             tokenizer: &ByteTokenizer,
             metrics,
-            documents,
-            max_documents: None,
+            corpus: &corpus,
+            task: &TaskSettings::default(),
+            max_samples: None,
             batch_tokens,
         },
         &app(),
@@ -276,8 +281,9 @@ fn bad_inputs_are_named() {
         model: &mut BigramModel::uniform(257),
         tokenizer: &ByteTokenizer,
         metrics: vec![loss()],
-        documents: &documents(["abc"]),
-        max_documents: None,
+        corpus: &Corpus::Documents(documents(["abc"])),
+        task: &TaskSettings::default(),
+        max_samples: None,
         batch_tokens: 10,
     };
     assert_eq!(
@@ -303,7 +309,7 @@ fn reports_are_written_in_three_forms() {
     let json: serde_json::Value = serde_json::from_str(&read("report.json")).unwrap();
     assert_eq!(
         json,
-        serde_json::json!({"metrics": {"loss": 1.5, "accuracy": null}, "tokens": 10, "samples": 2})
+        serde_json::json!({"metrics": {"loss": 1.5, "accuracy": null}, "tokens": 10, "samples": 2, "bytes": 30})
     );
     assert_eq!(
         read("report.csv"),

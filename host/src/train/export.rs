@@ -12,6 +12,7 @@ use super::folder::{MODEL, RunFolder};
 use super::model_card::Facts;
 use super::setup::Setup;
 use crate::model_folder::NOTE;
+use crate::task::Task;
 
 /// What people read of the model.
 const CARD: &str = "README.md";
@@ -42,15 +43,23 @@ pub(super) fn export(
     if let Value::Object(data) = &mut data {
         data.retain(|_, value| !value.is_null());
     }
+    // What opens the tokenizer again where it is not the folder: keys of one that takes no `path`.
+    let mut tokenizer = config.tokenizer.plugin.clone();
+    tokenizer.retain(|key, value| key != "path" && !value.is_null());
     let note = json!({
         "version": env!("CARGO_PKG_VERSION"),
         "model": {"name": config.model.name},
-        "tokenizer": {"name": config.tokenizer.name},
+        "tokenizer": {"name": config.tokenizer.name, "options": tokenizer},
+        "task": setup.task.task,
         "data": data,
         "seed": config.seed,
         "metrics": config.metrics,
         "evaluation_tokens": setup.evaluation_tokens,
         "evaluate_documents": config.training.evaluate_documents,
+        "sequence_length": setup.task.sequence_length,
+        "batch_size": setup.task.batch_size,
+        "masking": (setup.task.task == Task::MaskedLm).then_some(setup.task.masking),
+        "classes": (setup.task.task == Task::Classification).then_some(setup.task.classes.names()),
     });
     let text = serde_json::to_vec_pretty(&note)
         .map_err(|error| Error::failed("cannot write down the export's note").because(&error))?;

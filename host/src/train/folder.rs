@@ -32,6 +32,34 @@ pub(super) struct Draft {
     scratch: Scratch,
     /// Held as long as this process is at work, so that others know the draft from one that was left behind.
     lock: File,
+    /// Dropped last: by then the draft, where it was given up, is gone.
+    _made: Made,
+}
+
+/// The folders that had to be made; those that are still empty go when this is dropped.
+#[derive(Debug)]
+struct Made(Vec<PathBuf>);
+
+impl Made {
+    fn folder(path: &Path) -> Result<Self> {
+        let missing = path
+            .ancestors()
+            .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+        let made = Self(missing.map(Path::to_path_buf).collect());
+        fs::create_dir_all(path).map_err(|error| io_error("create the folder", path, &error))?;
+        Ok(made)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // The innermost comes first; one that holds something stays, and so do those around it.
+        for path in &self.0 {
+            if fs::remove_dir(path).is_err() {
+                break;
+            }
+        }
+    }
 }
 
 impl Draft {
@@ -46,7 +74,7 @@ impl Draft {
         {
             return Err(exists(&dir, name));
         }
-        fs::create_dir_all(&dir).map_err(|error| io_error("create the folder", &dir, &error))?;
+        let made = Made::folder(&dir)?;
         clear_left_behind(&dir);
         let scratch = Scratch::new(&dir, DRAFT)?;
         let lock = lock_file(&scratch.path().join(LOCK))?;
@@ -60,6 +88,7 @@ impl Draft {
             label: label(config),
             scratch,
             lock,
+            _made: made,
         })
     }
 

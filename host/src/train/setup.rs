@@ -10,10 +10,14 @@ use serde_json::{Map, Value, json};
 use super::checkpoint::path_text;
 use super::components::Components;
 use super::durable::written;
+use super::examples::Examples;
 use super::schedule::Schedule;
 use crate::app::App;
 use crate::config::{Component, Resolved};
-use crate::data::{Batches, Documents, TokenStore, train_tokenizer};
+use crate::data::{Batches, Classes, Corpus, train_tokenizer};
+use crate::evaluate::TaskSettings;
+use crate::model_folder::{self, opens_folders};
+use crate::task::Task;
 
 /// Where the tokenizer comes from.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +36,9 @@ pub(super) struct Setup {
     pub(super) vocabulary: Vocabulary,
     pub(super) model: Box<dyn Model>,
     pub(super) batches: Batches,
-    pub(super) validation: Option<Documents>,
+    pub(super) validation: Option<Corpus>,
+    /// What an evaluation must know of the task.
+    pub(super) task: TaskSettings,
     pub(super) metrics: Vec<(String, Value)>,
     pub(super) trackers: Vec<(String, Box<dyn Tracker>)>,
     pub(super) schedule: Schedule,
@@ -79,8 +85,12 @@ impl Setup {
             &config.tokenizer.name,
             &config.tokenizer.plugin,
         )?;
-        options.model(&config.model.plugin, None)?;
-        let metrics = options.list(Kind::Metric, "metrics", &config.metrics)?;
+        options.model(&config.model.plugin, None, None)?;
+        let metrics = options.list(
+            Kind::Metric,
+            "metrics",
+            config.metrics.as_deref().unwrap_or_default(),
+        )?;
         for (name, config) in &metrics {
             // Every evaluation makes its own; one that cannot be made is found out now, not at the first evaluation.
             components.metric(name, config)?;
@@ -94,12 +104,13 @@ impl Setup {
             })
             .collect::<Result<_>>()?;
 
+        let task = config.training.task;
         let dataset = components.dataset(&config.data.name, &data)?;
-        let documents = Documents::open(dataset, config.data.text_column.as_deref())?;
+        let corpus = Corpus::open(dataset, task, &config.data.columns())?;
         let (train, validation) = match config.data.validation_fraction {
-            0.0 => (documents, None),
+            0.0 => (corpus, None),
             fraction => {
-                let (train, validation) = documents.split(fraction, config.seed)?;
+                let (train, validation) = corpus.split(fraction, config.seed)?;
                 (train, Some(validation))
             }
         };
@@ -110,31 +121,41 @@ impl Setup {
             Some(cache) => cache.clone(),
             None => config.run.dir.join(".cache"),
         };
-        let store = TokenStore::open_or_build(&cache, &train, tokenizer.as_ref(), app)?;
+        let examples = Examples::prepare(&cache, &train, task, tokenizer.as_ref(), app)?;
+        let known = match config.model.plugin.get("path").and_then(Value::as_str) {
+            Some(path) => model_folder::class_names(Path::new(path))?,
+            None => None,
+        };
+        let classes = examples.classes(known, validation.as_ref())?;
 
-        let model_config = options.model(&config.model.plugin, Some(&vocabulary))?;
+        let model_config =
+            options.model(&config.model.plugin, Some(&vocabulary), Some(&classes))?;
         let mut model = components.model(&config.model.name, &model_config)?;
         let info = model.info()?;
-        if store.largest_id() >= info.vocab_size {
+        if examples.store().largest_id() >= info.vocab_size {
             return Err(Error::config(format!(
                 "the tokenizer gives ids up to {}, but model {} knows {} ids",
-                store.largest_id(),
+                examples.store().largest_id(),
                 config.model.name,
                 info.vocab_size
             ))
             .hint("set tokenizer.path to the tokenizer that the model was trained with"));
         }
-        if !info.tasks.contains(&config.training.task) {
+        if !info.tasks.iter().any(|known| known == task.word()) {
             return Err(Error::config(format!(
-                "model {} cannot do {:?}, only {}",
+                "model {} cannot do {task}, only {} (training.task, {})",
                 config.model.name,
-                config.training.task,
-                info.tasks.join(", ")
-            )));
+                info.tasks.join(", "),
+                resolved.origin("training.task")
+            ))
+            .hint(match task {
+                Task::CausalLm => "set training.task to what the model can do",
+                _ => "encoders do this task: model.architecture=bert, or model.path of one",
+            }));
         }
         let training = &config.training;
         model.begin_training(&TrainingSettings {
-            task: training.task.clone(),
+            task: task.word().to_owned(),
             seed: config.seed,
             betas: training.betas,
             epsilon: training.epsilon,
@@ -147,9 +168,15 @@ impl Setup {
 
         let longest = info.max_sequence_length;
         let length = config.model.sequence_length.unwrap_or(longest).min(longest);
-        // A window holds one id more than it has targets, and the model takes no sequence that is longer than `length`.
-        let targets = length.saturating_sub(1).max(1);
-        let batches = Batches::new(store, targets, training.batch_size, config.seed)?;
+        let task = TaskSettings {
+            task,
+            masking: training.masking,
+            sequence_length: Some(length),
+            batch_size: training.batch_size,
+            classes,
+        };
+        let batches =
+            examples.batches(&task, tokenizer.as_ref(), training.batch_size, config.seed)?;
         let accumulation = u64::from(training.gradient_accumulation);
         let steps = match (training.steps, training.epochs) {
             (Some(steps), _) => steps,
@@ -162,12 +189,12 @@ impl Setup {
         let data = json!({
             "train_fingerprint": train.fingerprint(),
             "train_documents": train.len(),
-            "validation_fingerprint": validation.as_ref().map(Documents::fingerprint),
-            "validation_documents": validation.as_ref().map_or(0, Documents::len),
+            "validation_fingerprint": validation.as_ref().map(Corpus::fingerprint),
+            "validation_documents": validation.as_ref().map_or(0, Corpus::len),
             "tokenizer_fingerprint": vocabulary.fingerprint,
-            "token_store": batches.store().fingerprint(),
-            "tokens": batches.store().tokens(),
-            "bytes": batches.store().bytes(),
+            "token_store": examples.store().fingerprint(),
+            "tokens": examples.tokens(),
+            "bytes": examples.store().bytes(),
             "steps": steps,
         });
         Ok(Self {
@@ -178,6 +205,7 @@ impl Setup {
             model,
             batches,
             validation,
+            task,
             metrics,
             trackers,
             steps,
@@ -236,9 +264,14 @@ impl Options<'_> {
             .collect()
     }
 
-    /// The model's keys, with those that the host knows: size of the vocabulary, seed, device, precision. Before there is
-    /// a vocabulary, the keys are checked with one of a usual size.
-    fn model(&self, plugin: &Map<String, Value>, vocabulary: Option<&Vocabulary>) -> Result<Value> {
+    /// The model's keys, with those that the host knows: size of the vocabulary, seed, device, precision, task, classes.
+    /// Before there is a vocabulary, the keys are checked with one of a usual size.
+    fn model(
+        &self,
+        plugin: &Map<String, Value>,
+        vocabulary: Option<&Vocabulary>,
+        classes: Option<&Classes>,
+    ) -> Result<Value> {
         let config = &self.resolved.config;
         let name = &config.model.name;
         let schema = self.schema(Kind::Model, "model", name)?;
@@ -254,6 +287,14 @@ impl Options<'_> {
             ("task", json!(config.training.task)),
             ("sequence_length", json!(config.model.sequence_length)),
         ];
+        match (config.training.task, classes) {
+            (Task::Classification, Some(classes)) => offers.extend([
+                ("labels", json!(classes.names().len())),
+                ("label_names", json!(classes.names())),
+            ]),
+            (Task::Regression, _) => offers.push(("labels", json!(1))),
+            _ => {}
+        }
         offers.push((
             "vocab_size",
             json!(vocabulary.map_or(1024, |vocabulary| vocabulary.size)),
@@ -277,23 +318,39 @@ impl Options<'_> {
     fn tokenizer(
         &self,
         source: TokenizerSource<'_>,
-        train: &Documents,
+        train: &Corpus,
         app: &App,
     ) -> Result<Box<dyn Tokenizer>> {
         let section = &self.resolved.config.tokenizer;
+        let schema = self.schema(Kind::Tokenizer, "tokenizer", &section.name)?;
+        let config = self.section(Kind::Tokenizer, "tokenizer", &section.name, &section.plugin)?;
+        let reopens = opens_folders(&schema);
         let folder = match source {
             TokenizerSource::Saved(folder) => folder,
             TokenizerSource::Configured { save_to } => {
-                let config =
-                    self.section(Kind::Tokenizer, "tokenizer", &section.name, &section.plugin)?;
                 let mut tokenizer = self.components.tokenizer(&section.name, &config)?;
-                if config.get("path").is_none_or(Value::is_null) {
-                    train_tokenizer(train, tokenizer.as_mut(), section.training_bytes, app)?;
+                // An untrained tokenizer has no vocabulary; one that needs no training is ready at once.
+                if tokenizer.vocabulary().is_err() {
+                    if !reopens {
+                        return Err(Error::new(
+                            ErrorKind::Plugin,
+                            format!(
+                                "tokenizer {} is not trained, and it has no key `path` to open what it would learn",
+                                section.name
+                            ),
+                        )
+                        .hint("its plugin must take the folder that it saves: a key `path`"));
+                    }
+                    let texts = train.texts();
+                    train_tokenizer(&texts, tokenizer.as_mut(), section.training_bytes, app)?;
                 }
                 written(tokenizer.save(&path_text(save_to)?))?;
                 save_to
             }
         };
+        if !reopens {
+            return self.components.tokenizer(&section.name, &config);
+        }
         let mut saved = Map::new();
         saved.insert("path".into(), path_text(folder)?.into());
         self.components

@@ -4,6 +4,7 @@ mod failures;
 mod fakes;
 mod kill;
 mod resume;
+mod tasks;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -17,7 +17,7 @@ use super::folder::RunFolder;
 use super::progress::Progress;
 use super::setup::Setup;
 use crate::app::App;
-use crate::data::PackedBatch;
+use crate::data::Batch;
 use crate::evaluate::{self, Request};
 
 /// Why the loop ended.
@@ -111,10 +111,10 @@ impl Loop<'_> {
         let step = self.state.step + 1;
 
         let first = self.state.step * u64::from(accumulation);
-        let batches: Vec<PackedBatch> = (first..first + u64::from(accumulation))
+        let batches: Vec<Batch> = (first..first + u64::from(accumulation))
             .map(|index| self.setup.batches.batch(index))
             .collect::<Result<_>>()?;
-        let targets: u64 = batches.iter().map(PackedBatch::targets).sum();
+        let targets: u64 = batches.iter().map(|batch| batch.targets).sum();
         if targets == 0 {
             return Err(Error::data(format!(
                 "step {step} has nothing to predict: {}",
@@ -124,20 +124,20 @@ impl Loop<'_> {
         }
 
         let mut loss = 0.0;
-        for (number, packed) in batches.iter().enumerate() {
-            let batch: TokenBatch<'_> = packed.as_batch()?;
+        for (number, batch) in batches.iter().enumerate() {
+            let tokens: TokenBatch<'_> = batch.as_batch()?;
             let pass = TrainingPass {
                 step,
                 accumulation: number as u32,
                 loss_scale: 1.0 / targets as f64,
             };
-            let cost = self.setup.model.forward_backward(&batch, &pass)?;
+            let cost = self.setup.model.forward_backward(&tokens, &pass)?;
             if !cost.sum.is_finite() {
-                return Err(self.diverged("loss", cost.sum, step, &packed.identity));
+                return Err(self.diverged("loss", cost.sum, step, &batch.identity));
             }
             loss += cost.sum;
             if !*gradients_checked {
-                first_step::check(self.setup.model.as_mut(), step, &packed.identity)?;
+                first_step::check(self.setup.model.as_mut(), step, &batch.identity)?;
                 *gradients_checked = true;
             }
         }
@@ -188,7 +188,7 @@ impl Loop<'_> {
 
     /// Evaluates on the held-out documents; gives whether the model now is among the best.
     fn evaluate(&mut self, progress: &mut Progress) -> Result<bool> {
-        let Some(documents) = self.setup.validation.clone() else {
+        let Some(corpus) = self.setup.validation.clone() else {
             return Ok(false);
         };
         let metrics = self
@@ -203,8 +203,9 @@ impl Loop<'_> {
                 model: self.setup.model.as_mut(),
                 tokenizer: self.setup.tokenizer.as_ref(),
                 metrics,
-                documents: &documents,
-                max_documents: training.evaluate_documents,
+                corpus: &corpus,
+                task: &self.setup.task,
+                max_samples: training.evaluate_documents,
                 batch_tokens: self.setup.evaluation_tokens,
             },
             self.app,
@@ -239,7 +240,10 @@ impl Loop<'_> {
             return Err(Error::config(
                 "training.early_stopping is set, but no metric gives a score called `loss`",
             )
-            .hint("add lm to metrics"));
+            .hint(format!(
+                "add {} to metrics",
+                self.setup.task.task.usual_metric()
+            )));
         };
         let progress = match self.state.lowest {
             Some(lowest) => loss < lowest - stopping.min_delta,
@@ -315,7 +319,18 @@ impl Loop<'_> {
 
 /// The scores that a line has room for.
 pub(super) fn summary(scores: &Scores) -> String {
-    let shown = ["loss", "perplexity", "bits_per_byte", "bits_per_byte_floor"];
+    let shown = [
+        "loss",
+        "perplexity",
+        "bits_per_byte",
+        "bits_per_byte_floor",
+        "accuracy",
+        "f1_macro",
+        "accuracy_at_1",
+        "mrr",
+        "pearson",
+        "spearman",
+    ];
     let known: Vec<String> = scores
         .iter()
         .filter(|(name, _)| shown.contains(&name.as_str()))

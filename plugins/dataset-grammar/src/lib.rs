@@ -18,6 +18,6 @@ pub mod surface;
 #[allow(clippy::unwrap_used, reason = "tests")]
 mod tests;
 
-pub use dataset::{Config, GrammarDataset, StyleName};
+pub use dataset::{Config, GrammarDataset, RowsName, StyleName};
 
 codex_plugin_api::plugin! { dataset "grammar" => GrammarDataset }

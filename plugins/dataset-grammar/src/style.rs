@@ -161,4 +161,52 @@ impl Style {
 
     /// Reports of institutions: longer words, more connectives, more present tense.
     pub const FORMAL: Self = formal::STYLE;
+
+    /// This style and the other one with lists of equal lengths and this one's habits: their grammars have the same rules
+    /// with the same weights, so one derivation tells one story in both styles.
+    pub fn aligned(&self, other: &Self) -> [Self; 2] {
+        [
+            self.cut_to(other, self.habits),
+            other.cut_to(self, self.habits),
+        ]
+    }
+
+    /// This style with each list cut to the length of the other's where that is shorter.
+    fn cut_to(&self, other: &Self, habits: Habits) -> Self {
+        Self {
+            males: common(self.males, other.males),
+            females: common(self.females, other.females),
+            actors: common(self.actors, other.actors),
+            objects: common(self.objects, other.objects),
+            topics: common(self.topics, other.topics),
+            places: common(self.places, other.places),
+            male_names: common(self.male_names, other.male_names),
+            female_names: common(self.female_names, other.female_names),
+            qualities: common(self.qualities, other.qualities),
+            kinds: common(self.kinds, other.kinds),
+            moods: common(self.moods, other.moods),
+            degrees: common(self.degrees, other.degrees),
+            manners: common(self.manners, other.manners),
+            frequencies: common(self.frequencies, other.frequencies),
+            intransitive: common(self.intransitive, other.intransitive),
+            meet: common(self.meet, other.meet),
+            handle: common(self.handle, other.handle),
+            treat: common(self.treat, other.treat),
+            say: common(self.say, other.say),
+            singular_determiners: common(self.singular_determiners, other.singular_determiners),
+            plural_determiners: common(self.plural_determiners, other.plural_determiners),
+            noun_prepositions: common(self.noun_prepositions, other.noun_prepositions),
+            verb_prepositions: common(self.verb_prepositions, other.verb_prepositions),
+            connectives: common(self.connectives, other.connectives),
+            coordinators: common(self.coordinators, other.coordinators),
+            past_openers: common(self.past_openers, other.past_openers),
+            subordinators: common(self.subordinators, other.subordinators),
+            habits,
+        }
+    }
+}
+
+/// As much of a list as another one is long.
+fn common<T>(list: &'static [T], other: &[T]) -> &'static [T] {
+    &list[..list.len().min(other.len())]
 }

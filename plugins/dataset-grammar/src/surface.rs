@@ -46,6 +46,13 @@ pub fn text(grammar: &Grammar, words: &[u32]) -> String {
     text
 }
 
+/// The sentences of a text, each with the mark at its end.
+pub fn sentences(text: &str) -> Vec<&str> {
+    text.split_inclusive(['.', '?', '!'])
+        .map(str::trim_start)
+        .collect()
+}
+
 /// The words of a text, or nothing when no word sequence renders as this text.
 pub fn words(grammar: &Grammar, text: &str) -> Option<Vec<u32>> {
     let mut words = Vec::new();

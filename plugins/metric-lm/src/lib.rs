@@ -35,7 +35,8 @@ impl Default for LmConfig {
 ///
 /// - `loss`: mean of −ln p over all target tokens, in nats
 /// - `perplexity`: e^loss
-/// - `bits_per_byte`: all nats ÷ ln 2 ÷ bytes of the texts, so that tokenizers can be compared
+/// - `bits_per_byte`: all nats ÷ ln 2 ÷ bytes of the texts, so that tokenizers can be compared; left out where targets do
+///   not stand for whole texts, as in masked language modelling
 /// - `token_accuracy`, `top_<k>_accuracy`: share of targets that were the first choice, or among the first k
 ///
 /// Without any target all are NaN; a target of probability zero makes the first three infinite.
@@ -144,20 +145,23 @@ impl Metric for LanguageModelMetric {
     fn compute(&self) -> Result<Vec<Score>> {
         let (nats, tokens) = (self.nats.value(), self.tokens as f64);
         let loss = nats / tokens;
-        let bits_per_byte = if self.tokens == 0 || self.bytes == 0 {
-            f64::NAN
-        } else {
-            nats / std::f64::consts::LN_2 / self.bytes as f64
-        };
-        Ok(vec![
+        let mut scores = vec![
             Score::lower("loss", loss),
             Score::lower("perplexity", loss.exp()),
-            Score::lower("bits_per_byte", bits_per_byte),
+        ];
+        if self.tokens == 0 {
+            scores.push(Score::lower("bits_per_byte", f64::NAN));
+        } else if self.bytes > 0 {
+            let bits = nats / std::f64::consts::LN_2;
+            scores.push(Score::lower("bits_per_byte", bits / self.bytes as f64));
+        }
+        scores.extend([
             Score::higher("token_accuracy", self.first as f64 / tokens),
             Score::higher(
                 format!("top_{}_accuracy", self.top_k),
                 self.within_k as f64 / tokens,
             ),
-        ])
+        ]);
+        Ok(scores)
     }
 }

@@ -117,11 +117,22 @@ fn nothing_is_nan_and_impossible_is_infinite() {
 }
 
 #[test]
-fn a_text_without_bytes_has_no_bits_per_byte() {
+fn targets_that_stand_for_no_whole_text_have_no_bits_per_byte() {
     let mut metric = metric(5);
-    metric.update(&samples(&[-1.0], &[0], &[0])).unwrap();
-    assert!(values(&metric)[2].is_nan());
-    assert_eq!(values(&metric)[0], 1.0);
+    metric
+        .update(&Samples {
+            count: 1,
+            byte_lengths: &[],
+            ..samples(&[-1.0], &[0], &[])
+        })
+        .unwrap();
+    let scores = metric.compute().unwrap();
+    let names: Vec<&str> = scores.iter().map(|score| score.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["loss", "perplexity", "token_accuracy", "top_5_accuracy"]
+    );
+    assert_eq!(scores[0].value, 1.0);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let info = dataset.info()?;
     let first = dataset.read(0, args.rows)?;
     // Without a text column the rest is still worth seeing; why there is none is told beside it.
-    let documents = match Documents::open(dataset, source.text_column.as_deref()) {
+    let documents = match Documents::open(dataset, source.columns.text.as_deref()) {
         Ok(documents) => Some(documents),
         Err(error) => {
             let hint = error

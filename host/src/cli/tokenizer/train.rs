@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     settings::apply_data(&mut source, &settings)?;
     let documents = source.open(app)?;
     super::output_folder(&args.output, args.force)?;
-    let bytes = train_tokenizer(&documents, tokenizer.as_mut(), args.max_bytes, app)?;
+    let bytes = train_tokenizer(&[documents], tokenizer.as_mut(), args.max_bytes, app)?;
     super::save(tokenizer.as_ref(), &args.name, &args.output)?;
     let vocabulary = tokenizer.vocabulary()?;
     if app.output.is_json() {

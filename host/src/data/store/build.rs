@@ -1,5 +1,6 @@
 //! Builds a token store in bounded memory: documents in batches through the tokenizer, ids straight to a temporary file,
-//! document borders to a second one that is appended at the end; then sync and rename.
+//! document borders to a second one that is appended at the end; then sync and rename. Records are written by
+//! [`super::records`] with the same writer.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -26,13 +27,8 @@ pub(super) fn build(
     framing: Framing,
     app: &App,
 ) -> Result<()> {
-    let cannot_write = || {
-        Error::failed(format!("cannot write the token store {}", path.display()))
-            .hint("free some space, or choose another folder for the cache")
-    };
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder).or_error(cannot_write)?;
-    let mut writer = Writer::new(folder).or_error(cannot_write)?;
+    let cannot_write = || cannot_write(path);
+    let mut writer = Writer::create(path)?;
 
     let bar = app.output.bar(
         documents.len(),
@@ -60,25 +56,30 @@ pub(super) fn build(
         ))
         .hint("`codex-ml data inspect` shows the columns and the first rows"));
     }
-    let file = writer.finish(*key).or_error(cannot_write)?;
-    match file.persist(path) {
-        Ok(_) => {}
-        // Windows refuses to replace a file that another process has mapped; then that process built the same store.
-        Err(_) if cfg!(windows) && super::TokenStore::open(path, key).is_ok() => {}
-        Err(error) => return Err(cannot_write().because(&error.error)),
-    }
-    sync_folder(folder);
-    Ok(())
+    writer.place(path, *key)
 }
 
-struct Writer {
+pub(super) fn cannot_write(path: &Path) -> Error {
+    Error::failed(format!("cannot write the token store {}", path.display()))
+        .hint("free some space, or choose another folder for the cache")
+}
+
+pub(super) struct Writer {
     ids: BufWriter<NamedTempFile>,
     starts: BufWriter<File>,
     sha: Sha256,
-    header: Header,
+    pub(super) header: Header,
 }
 
 impl Writer {
+    /// A writer of the file that will be at `path`, whose folder is made.
+    pub(super) fn create(path: &Path) -> Result<Self> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder)
+            .and_then(|()| Self::new(folder))
+            .or_error(|| cannot_write(path))
+    }
+
     fn new(folder: &Path) -> io::Result<Self> {
         let mut builder = tempfile::Builder::new();
         builder.prefix("tokens-").suffix(".tmp");
@@ -108,24 +109,43 @@ impl Writer {
         })
     }
 
-    fn push(&mut self, ids: &[u32], bytes: u64) -> io::Result<()> {
+    /// Appends a document; an empty one is only counted.
+    pub(super) fn push(&mut self, ids: &[u32], bytes: u64) -> io::Result<()> {
         if ids.is_empty() {
             self.header.empty_documents += 1;
             return Ok(());
         }
+        self.header.largest_id = ids.iter().copied().fold(self.header.largest_id, u32::max);
+        self.header.bytes += bytes;
+        self.push_words(ids)
+    }
+
+    /// Appends a document of words that are no ids of the vocabulary.
+    pub(super) fn push_words(&mut self, ids: &[u32]) -> io::Result<()> {
         self.starts.write_all(&self.header.tokens.to_le_bytes())?;
         let raw: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         self.write(&raw)?;
         self.header.tokens += ids.len() as u64;
         self.header.documents += 1;
-        self.header.bytes += bytes;
-        self.header.largest_id = ids.iter().copied().fold(self.header.largest_id, u32::max);
         Ok(())
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.sha.update(bytes);
         self.ids.write_all(bytes)
+    }
+
+    /// Puts the file in its place, whole.
+    pub(super) fn place(self, path: &Path, key: [u8; 32]) -> Result<()> {
+        let file = self.finish(key).or_error(|| cannot_write(path))?;
+        match file.persist(path) {
+            Ok(_) => {}
+            // Windows refuses to replace a file that another process has mapped; then that process built the same store.
+            Err(_) if cfg!(windows) && super::TokenStore::open(path, &key).is_ok() => {}
+            Err(error) => return Err(cannot_write(path).because(&error.error)),
+        }
+        sync_folder(path.parent().unwrap_or(Path::new(".")));
+        Ok(())
     }
 
     /// Appends the beginnings of documents, writes the header and syncs.

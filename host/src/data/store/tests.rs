@@ -7,8 +7,12 @@ use super::*;
 use crate::data::Documents;
 use crate::testing::{ByteTokenizer, app, documents};
 
+fn framing() -> Framing {
+    Framing::of(&ByteTokenizer.vocabulary().unwrap().special)
+}
+
 fn open(cache: &Path, documents: &Documents) -> TokenStore {
-    TokenStore::open_or_build(cache, documents, &ByteTokenizer, &app()).unwrap()
+    TokenStore::open_or_build(cache, documents, &ByteTokenizer, framing(), &app()).unwrap()
 }
 
 fn ids(store: &TokenStore) -> Vec<u32> {
@@ -138,9 +142,15 @@ fn empty_documents_and_an_interrupt_end_the_building() {
     let cache = tempfile::tempdir().unwrap();
     let app = app();
     let build = |texts: [&str; 2]| {
-        TokenStore::open_or_build(cache.path(), &documents(texts), &ByteTokenizer, &app)
-            .unwrap_err()
-            .kind()
+        TokenStore::open_or_build(
+            cache.path(),
+            &documents(texts),
+            &ByteTokenizer,
+            framing(),
+            &app,
+        )
+        .unwrap_err()
+        .kind()
     };
     assert_eq!(build(["", ""]), ErrorKind::Data);
     app.interrupt.request();
@@ -153,7 +163,8 @@ fn a_cache_that_cannot_be_written_is_named() {
     let cache = folder.path().join("file");
     std::fs::write(&cache, "in the way").unwrap();
     let error =
-        TokenStore::open_or_build(&cache, &documents(["a"]), &ByteTokenizer, &app()).unwrap_err();
+        TokenStore::open_or_build(&cache, &documents(["a"]), &ByteTokenizer, framing(), &app())
+            .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
     assert!(error.message().contains("tokens.bin"), "{error}");
 }

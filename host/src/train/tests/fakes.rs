@@ -5,21 +5,23 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use codex_plugin_api::{
-    Dataset, Error, GradientSummary, Kind, Loss, Metric, Model, ModelInfo, Needs, OptimizerStep,
-    Parameter, Result, RunInfo, Samples, Score, ScoreRequest, Scores, TokenBatch, Tokenizer,
-    Tracker, TrainingPass, TrainingSettings, counters,
+    Column, Dataset, Error, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss, Metric, Model,
+    ModelInfo, Needs, OptimizerStep, Parameter, Result, RunInfo, Samples, Score, ScoreRequest,
+    Scores, TokenBatch, Tokenizer, Tracker, TrainingPass, TrainingSettings, Values, counters,
 };
 use serde_json::{Value, json};
 
 use crate::interrupt::Interrupt;
 use crate::random;
-use crate::testing::{ByteTokenizer, MemoryDataset};
+use crate::task::Task;
+use crate::testing::{ByteTokenizer, EncoderTokenizer, MemoryDataset, RowsDataset};
 use crate::train::Components;
 
 const CONTEXTS: usize = 8;
 const IDS: usize = 257;
 
-/// What the fake plugins offer: dataset `memory`, tokenizer `bytes`, model `table`, metric `lm`, trackers `list`, `bad`.
+/// What the fake plugins offer: datasets `memory` and `table` (pairs with labels), tokenizers `bytes`, `encoder` and
+/// `ready` (which takes no path), model `table` for every task, a metric of every task, trackers `list`, `bad`.
 #[derive(Clone, Default)]
 pub(super) struct Fakes {
     pub(super) interrupt: Interrupt,
@@ -32,7 +34,7 @@ pub(super) struct Fakes {
 }
 
 impl Components for Fakes {
-    fn dataset(&self, _name: &str, config: &Value) -> Result<Box<dyn Dataset>> {
+    fn dataset(&self, name: &str, config: &Value) -> Result<Box<dyn Dataset>> {
         let rows = config["rows"].as_u64().unwrap_or(40);
         let text = |row: u64| {
             let words = ["the", "cat", "sat", "on", "a", "mat", "and", "slept"];
@@ -41,11 +43,27 @@ impl Components for Fakes {
             let text: Vec<&str> = (0..count).map(pick).collect();
             format!("{}{}", text.join(" "), self.suffix)
         };
+        if name == "table" {
+            let kind = |row: u64| ["no", "yes"][row as usize % 2];
+            return Ok(Box::new(RowsDataset::new(vec![
+                Column::text("anchor", (0..rows).map(text)),
+                Column::text("positive", (0..rows).map(|row| text(row).to_uppercase())),
+                Column::text("label", (0..rows).map(kind)),
+                Column::new(
+                    "score",
+                    Values::F64((0..rows).map(|row| row as f64 % 5.0).collect()),
+                ),
+            ])));
+        }
         Ok(Box::new(MemoryDataset::new((0..rows).map(text))))
     }
-    fn tokenizer(&self, name: &str, _config: &Value) -> Result<Box<dyn Tokenizer>> {
+    fn tokenizer(&self, name: &str, config: &Value) -> Result<Box<dyn Tokenizer>> {
         match name {
             "bytes" => Ok(Box::new(ByteTokenizer)),
+            "ready" if config.get("path").is_some() => {
+                Err(Error::config("there is no key \"path\" here"))
+            }
+            "encoder" | "ready" => Ok(Box::new(EncoderTokenizer)),
             _ => Err(Error::config(format!("there is no tokenizer {name:?}"))),
         }
     }
@@ -64,11 +82,16 @@ impl Components for Fakes {
             interrupt: self.interrupt.clone(),
             seed: 0,
             steps: 0,
+            task: serde_json::from_value(config["task"].clone()).unwrap_or_default(),
+            labels: config["labels"].as_u64().unwrap_or(1) as usize,
+            label_names: config["label_names"].clone(),
+            causal_only: config["causal_only"] == true,
         }))
     }
     fn metric(&self, name: &str, _config: &Value) -> Result<Box<dyn Metric>> {
         Ok(Box::new(Mean {
-            name: if name == "lm" { "loss" } else { "other" },
+            name: if name == "other" { "other" } else { "loss" },
+            of: name.to_owned(),
             ..Mean::default()
         }))
     }
@@ -83,6 +106,25 @@ impl Components for Fakes {
             "memory" => Ok(
                 json!({"type": "object", "properties": {"rows": {"type": "integer"}}, "additionalProperties": false}),
             ),
+            "ready" => {
+                Ok(json!({"type": "object", "properties": {}, "additionalProperties": false}))
+            }
+            "table" => {
+                let keys = [
+                    "task",
+                    "labels",
+                    "label_names",
+                    "path",
+                    "noise",
+                    "fault",
+                    "at",
+                    "causal_only",
+                    "rows",
+                ]
+                .map(|key| (key.to_owned(), json!({})));
+                let keys: serde_json::Map<String, Value> = keys.into_iter().collect();
+                Ok(json!({"type": "object", "properties": keys}))
+            }
             "unknown" => {
                 Err(Error::config("there is no dataset \"unknown\"").hint("did you mean memory?"))
             }
@@ -107,6 +149,15 @@ struct Table {
     seed: u64,
     /// Optimizer steps of this process.
     steps: u64,
+    task: Task,
+    labels: usize,
+    label_names: Value,
+    causal_only: bool,
+}
+
+/// The sum of a sequence's ids: all that the table knows of it.
+fn sum(ids: &[u32]) -> u32 {
+    ids.iter().sum()
 }
 
 impl Table {
@@ -122,15 +173,54 @@ impl Table {
     }
 }
 
+impl Table {
+    /// What is predicted from what, for each sequence.
+    fn targets(&self, batch: &TokenBatch<'_>) -> Vec<Vec<(u32, usize)>> {
+        batch.check().unwrap();
+        let sequences: Vec<&[u32]> = batch.sequences.iter().collect();
+        let labels = batch.sequence_labels.unwrap_or_default();
+        let offsets = batch.sequences.sequence_offsets();
+        let count = sequences.len() / batch.parts.max(1) as usize;
+        let of = |at: usize| -> Vec<(u32, usize)> {
+            let ids = sequences[at];
+            match self.task {
+                Task::CausalLm => {
+                    let pairs = ids.windows(2);
+                    pairs.map(|pair| (pair[0], pair[1] as usize)).collect()
+                }
+                Task::MaskedLm => {
+                    let range = offsets[at] as usize..offsets[at + 1] as usize;
+                    let labels = &batch.labels.unwrap()[range];
+                    let hidden = (0..ids.len()).filter(|&place| labels[place] != IGNORE_LABEL);
+                    hidden
+                        .map(|place| (ids[place.saturating_sub(1)], labels[place] as usize))
+                        .collect()
+                }
+                Task::Embedding if at >= count => Vec::new(),
+                Task::Embedding => {
+                    let others = (1..batch.parts as usize).map(|part| sequences[part * count + at]);
+                    vec![(sum(ids), others.map(sum).sum::<u32>() as usize)]
+                }
+                Task::Classification => vec![(sum(ids), labels[at] as usize)],
+                Task::Regression => vec![(sum(ids), (labels[at] * 7.0) as usize)],
+            }
+        };
+        (0..sequences.len()).map(of).collect()
+    }
+}
+
 impl Model for Table {
     fn info(&self) -> Result<ModelInfo> {
         Ok(ModelInfo {
             architecture: "table".into(),
             parameters: (CONTEXTS * IDS) as u64,
-            vocab_size: IDS as u32,
+            vocab_size: 260,
             max_sequence_length: 1 << 20,
             hidden_size: 0,
-            tasks: vec!["causal-lm".into()],
+            tasks: Task::ALL[..if self.causal_only { 1 } else { 5 }]
+                .iter()
+                .map(|task| task.word().to_owned())
+                .collect(),
             device: "cpu".into(),
             precision: "f64".into(),
         })
@@ -148,14 +238,21 @@ impl Model for Table {
             parameter("extra.b", self.fault == "no-gradient"),
         ])
     }
-    fn score(&mut self, batch: &TokenBatch<'_>, _request: ScoreRequest) -> Result<Scores> {
+    fn score(&mut self, batch: &TokenBatch<'_>, request: ScoreRequest) -> Result<Scores> {
         let mut scores = Scores {
             target_offsets: vec![0],
             ..Scores::default()
         };
-        for ids in batch.sequences.iter() {
-            for pair in ids.windows(2) {
-                let value = self.log_probabilities(pair[0])[pair[1] as usize];
+        for (ids, targets) in batch.sequences.iter().zip(self.targets(batch)) {
+            if request.sequence_outputs {
+                let row = sum(ids) as usize % CONTEXTS * IDS;
+                let outputs = &self.weights[row..row + self.labels];
+                scores
+                    .sequence_outputs
+                    .extend(outputs.iter().map(|&value| value as f32));
+            }
+            for (context, target) in targets {
+                let value = self.log_probabilities(context)[target % IDS];
                 scores.loss.sum -= value;
                 scores.loss.targets += 1;
                 scores.log_probabilities.push(value as f32);
@@ -166,11 +263,27 @@ impl Model for Table {
         Ok(scores)
     }
     fn save(&self, folder: &str) -> Result<()> {
-        fs::write(format!("{folder}/config.json"), "{}").unwrap();
+        let names = self
+            .label_names
+            .as_array()
+            .into_iter()
+            .flatten()
+            .enumerate();
+        let names: serde_json::Map<String, Value> = names
+            .map(|(number, name)| (number.to_string(), name.clone()))
+            .collect();
+        let config = match names.is_empty() {
+            true => json!({}),
+            false => {
+                json!({"architectures": ["TableForSequenceClassification"], "id2label": names})
+            }
+        };
+        fs::write(format!("{folder}/config.json"), config.to_string()).unwrap();
         fs::write(format!("{folder}/weights"), bytes(&self.weights)).unwrap();
         Ok(())
     }
     fn begin_training(&mut self, settings: &TrainingSettings) -> Result<()> {
+        assert_eq!(settings.task, self.task.word());
         self.seed = settings.seed;
         Ok(())
     }
@@ -187,16 +300,14 @@ impl Model for Table {
             return Err(Error::failed("the machine is on fire"));
         }
         let mut loss = Loss::default();
-        for ids in batch.sequences.iter() {
-            for pair in ids.windows(2) {
-                let row = pair[0] as usize % CONTEXTS * IDS;
-                let values = self.log_probabilities(pair[0]);
-                loss.sum -= values[pair[1] as usize];
-                loss.targets += 1;
-                for (at, value) in values.iter().enumerate() {
-                    let hit = f64::from(u8::from(at == pair[1] as usize));
-                    self.gradient[row + at] += pass.loss_scale * (value.exp() - hit);
-                }
+        for (context, target) in self.targets(batch).into_iter().flatten() {
+            let row = context as usize % CONTEXTS * IDS;
+            let values = self.log_probabilities(context);
+            loss.sum -= values[target % IDS];
+            loss.targets += 1;
+            for (at, value) in values.iter().enumerate() {
+                let hit = f64::from(u8::from(at == target % IDS));
+                self.gradient[row + at] += pass.loss_scale * (value.exp() - hit);
             }
         }
         if self.noise > 0.0 {
@@ -248,6 +359,10 @@ impl Model for Table {
         }
         Ok(norm)
     }
+    fn embed(&mut self, sequences: Ids<'_>) -> Result<Vec<f32>> {
+        let one = |ids: &[u32]| [sum(ids) as f32, ids.len() as f32];
+        Ok(sequences.iter().flat_map(one).collect())
+    }
     fn export_state(&self, folder: &str) -> Result<()> {
         if self.fault == "full" && self.steps == self.at {
             return Err(Error::failed(format!("cannot write {folder}/model.bin")));
@@ -281,22 +396,52 @@ pub(super) fn numbers(path: &Path) -> Vec<f64> {
         .collect()
 }
 
-/// The mean loss of all targets.
+/// The mean loss of all targets; the squared error of the metric `regression`. Each checks that it is given what it needs.
 #[derive(Default)]
 struct Mean {
     name: &'static str,
+    of: String,
     nats: f64,
     targets: u64,
 }
 
 impl Metric for Mean {
     fn needs(&self) -> Needs {
+        let of = self.of.as_str();
         Needs {
-            log_probabilities: true,
+            log_probabilities: of != "regression",
+            labels: matches!(of, "regression" | "classification" | "retrieval"),
+            embeddings: of == "retrieval",
             ..Needs::default()
         }
     }
     fn update(&mut self, samples: &Samples<'_>) -> Result<()> {
+        let (labels, predicted) = (samples.labels, samples.predicted_labels);
+        match self.of.as_str() {
+            "regression" => {
+                assert_eq!(
+                    (labels.len(), predicted.len()),
+                    (samples.count, samples.count)
+                );
+                let errors = labels.iter().zip(predicted).map(|(a, b)| f64::from(a - b));
+                self.nats += errors.map(|error| error * error).sum::<f64>();
+                self.targets += samples.count as u64;
+            }
+            "classification" => {
+                assert_eq!(
+                    (labels.len(), predicted.len()),
+                    (samples.count, samples.count)
+                );
+                assert_eq!(samples.log_probabilities.len(), samples.count);
+            }
+            "retrieval" => {
+                assert_eq!(samples.log_probabilities.len() * 2, samples.count);
+                assert_eq!((labels.len(), samples.dimensions), (samples.count, 2));
+                assert_eq!(samples.embeddings.len(), 2 * samples.count);
+                assert!(labels.chunks(2).all(|pair| pair[0] == pair[1]));
+            }
+            _ => {}
+        }
         self.nats -= samples
             .log_probabilities
             .iter()
