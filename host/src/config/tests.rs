@@ -207,7 +207,11 @@ fn mistakes_name_key_value_origin_and_mend() {
             "training.betas is [0.9,1.0], but both",
             "usual",
         ),
-        (&["training.task=sing"], "causal-lm", "config schema"),
+        (
+            &["training.task=sing"],
+            "training.task must be one of causal-lm, masked-lm, embedding,",
+            "config schema",
+        ),
         (
             &["training.masking.random_fraction=0.5"],
             "training.masking.random_fraction is 0.5, which is more than",
