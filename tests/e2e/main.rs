@@ -7,6 +7,7 @@
 //! - `own_text`: the user's file in every format and encoding
 //! - `bad_input`: wrong paths, broken files, broken model folders; the exit code, the line, the hint
 //! - `resume`: kill -9 anywhere, Ctrl-C, damaged checkpoints, full and read-only disks
+//! - `tasks`: masked language models, embeddings, classifiers, regressions, on built-in data and on files
 //! - `third_party`: somebody else's plugin, installed and used
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
 //! - `command_line`: help, completion, JSON, exit codes
@@ -26,4 +27,5 @@ mod own_text;
 mod pages;
 mod refused;
 mod resume;
+mod tasks;
 mod third_party;

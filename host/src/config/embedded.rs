@@ -10,6 +10,10 @@ macro_rules! files {
 pub(super) const FILES: &[(&str, &str)] = files![
     "default.yaml",
     "text.yaml",
+    "masked.yaml",
+    "embedding.yaml",
+    "classification.yaml",
+    "regression.yaml",
     "data/files.yaml",
     "data/grammar.yaml",
     "data/grammar-pairs.yaml",
@@ -21,6 +25,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "model/minilm-l6-h384.yaml",
     "model/minilm-l12-h384.yaml",
     "model/gpt2-small.yaml",
+    "model/bert-tiny.yaml",
     "tokenizer/bpe-512.yaml",
     "tokenizer/bpe-8k.yaml",
     "tokenizer/wordpiece-512.yaml",
