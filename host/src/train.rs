@@ -39,6 +39,7 @@ use self::setup::{Setup, TokenizerSource};
 use self::training_loop::{End, Loop};
 use crate::app::App;
 use crate::config::{self, Resolved};
+use crate::task::Task;
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -59,6 +60,8 @@ pub struct Outcome {
     pub run: String,
     /// Its folder.
     pub folder: PathBuf,
+    /// What was learned.
+    pub task: Task,
     /// How it ended.
     pub status: Status,
     /// Steps made in all.
@@ -263,6 +266,7 @@ fn run(
     Ok(Outcome {
         run: folder.name(),
         folder: folder.path().to_path_buf(),
+        task: setup.task.task,
         status,
         steps: state.step,
         scores: state.scores,

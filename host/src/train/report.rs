@@ -9,6 +9,7 @@ use super::folder::RunFolder;
 use super::setup::Setup;
 use super::{Outcome, Status, score};
 use crate::app::App;
+use crate::task::Task;
 
 /// What is going to be trained, on what.
 pub(super) fn begins(setup: &Setup, folder: &RunFolder, app: &App) {
@@ -60,7 +61,7 @@ pub(super) fn ended(outcome: &Outcome, app: &App) -> Result<()> {
                 outcome.steps,
                 model.display()
             ))?;
-            app.output.note(next(model));
+            app.output.note(next(model, outcome.task));
         }
         (None, _) => app.output.note(format!(
             "interrupted after step {}; continue with\n  codex-ml train --resume {}",
@@ -71,14 +72,29 @@ pub(super) fn ended(outcome: &Outcome, app: &App) -> Result<()> {
     Ok(())
 }
 
-fn next(model: &Path) -> String {
+fn next(model: &Path, task: Task) -> String {
     let model = shell_word(model);
-    format!(
-        "\nwhat to type next:\n  \
-         codex-ml generate --model {model} --prompt \"The\"\n  \
-         codex-ml evaluate --model {model}\n  \
-         codex-ml train data.path=MY.txt          # the same on your own text"
-    )
+    let mut commands = vec![format!("codex-ml evaluate --model {model}")];
+    match task {
+        Task::CausalLm => {
+            commands.insert(
+                0,
+                format!("codex-ml generate --model {model} --prompt \"The\""),
+            );
+            commands.push(
+                "codex-ml train data.path=MY.txt          # the same on your own text".into(),
+            );
+        }
+        Task::MaskedLm => commands.push(format!(
+            "codex-ml train --config embedding model.path={model}   # embeddings from this encoder"
+        )),
+        Task::Embedding => commands.insert(
+            0,
+            format!("echo \"a text\" | codex-ml embed --model {model}"),
+        ),
+        Task::Classification | Task::Regression => {}
+    }
+    format!("\nwhat to type next:\n  {}", commands.join("\n  "))
 }
 
 /// The scores in two columns; bits per byte with the least that any model could reach beside it.
@@ -87,7 +103,12 @@ fn table(outcome: &Outcome) -> String {
     let bits = score(&outcome.scores, "bits_per_byte");
     let width = outcome.scores.iter().map(|(name, _)| name.len()).max();
     let width = width.unwrap_or(0);
-    let mut lines = vec!["held-out documents".to_owned()];
+    let rows = match outcome.task {
+        Task::CausalLm | Task::MaskedLm => "held-out documents",
+        Task::Embedding => "held-out pairs",
+        Task::Classification | Task::Regression => "held-out texts",
+    };
+    let mut lines = vec![rows.to_owned()];
     for (name, value) in &outcome.scores {
         let shown = value.map_or_else(|| "not a number".to_owned(), |value| format!("{value:.4}"));
         let gap = match (name.as_str(), bits, floor) {
