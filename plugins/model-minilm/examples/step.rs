@@ -1,6 +1,6 @@
 //! How many tokens a second a training step takes in, at the two sizes that the documentation quotes.
 //!
-//! `cargo run --release -p codex-plugin-model-minilm --example step -- [THREADS]`
+//! `cargo run --release -p codex-plugin-model-minilm --example step -- [THREADS [JOB]]`, where JOB is a part of a job's name.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::time::Instant;
@@ -21,6 +21,7 @@ fn main() -> Result<()> {
         .nth(1)
         .and_then(|word| word.parse().ok())
         .unwrap_or(2);
+    let wanted = std::env::args().nth(2).unwrap_or_default();
     let small = Settings {
         vocab_size: 1024,
         hidden_size: 128,
@@ -61,7 +62,9 @@ fn main() -> Result<()> {
             sequences: 8,
         },
     ] {
-        run(&job, threads)?;
+        if job.name.contains(&wanted) {
+            run(&job, threads)?;
+        }
     }
     Ok(())
 }

@@ -62,6 +62,7 @@ pub fn forward(
     }
     let mut out = workspace.take(tokens * outer);
     parallel_multiply(
+        workspace,
         &mut out,
         Matrix::new(&x, tokens, inner),
         orientation.in_out(&weight, inner, outer),
@@ -86,6 +87,7 @@ pub fn backward_input(
     let (dy, weight) = (Read::new(dy)?, Read::new(weight)?);
     let mut dx = workspace.take(tokens * inner);
     parallel_multiply(
+        workspace,
         &mut dx,
         Matrix::new(&dy, tokens, outer),
         orientation.in_out(&weight, inner, outer).transposed(),

@@ -147,7 +147,7 @@ pub fn forward_backward(
         gather_into(inputs, &hidden, rows, width);
         let inputs = Matrix::new(inputs, count, width);
         let weight = Matrix::new(&weight, vocabulary, width);
-        parallel_multiply(logits, inputs, weight.transposed(), bias);
+        parallel_multiply(workspace, logits, inputs, weight.transposed(), bias);
         let losses: Vec<f64> = logits
             .par_chunks_mut(vocabulary)
             .zip(rows)
@@ -164,7 +164,7 @@ pub fn forward_backward(
             .collect();
         sum += losses.iter().sum::<f64>();
         let slopes = Matrix::new(logits, count, vocabulary);
-        parallel_multiply(gradients, slopes, weight, None);
+        parallel_multiply(workspace, gradients, slopes, weight, None);
         if let Some(gradient) = weight_gradient {
             write(gradient, |gradient| {
                 parallel_accumulate(workspace, gradient, slopes.transposed(), inputs);
@@ -233,7 +233,7 @@ pub fn scores(
         gather_into(inputs, &hidden, rows, width);
         let inputs = Matrix::new(inputs, rows.len(), width);
         let weight = Matrix::new(&weight, vocabulary, width);
-        parallel_multiply(logits, inputs, weight.transposed(), bias);
+        parallel_multiply(workspace, logits, inputs, weight.transposed(), bias);
         scores.par_extend(logits.par_chunks(vocabulary).zip(rows).with_min_len(8).map(
             |(logits, &row)| {
                 let logit = logits[targets[row as usize] as usize];

@@ -1,22 +1,18 @@
-//! Matrix products on slices: strided views with their bounds checked, one single-threaded product, and one that
-//! shares the rows of the result out over the pool. The kernels are `gemm`'s. Shapes of tensors are left to the functions.
-#![allow(unsafe_code, reason = "gemm takes raw pointers")]
+//! Matrix products on slices: strided views with their bounds checked, a product on the calling thread, and two that
+//! are shared out over the pool. Packing, blocks and the innermost loops are in the modules below; shapes of tensors
+//! are left to the functions.
+#![allow(unsafe_code, reason = "the driver takes the address of the result")]
 
-use gemm::Parallelism;
-use rayon::prelude::*;
+use crate::{Precision, Workspace};
 
-use crate::Workspace;
-use crate::scatter::Scatter;
-use crate::vectorized::add;
+mod driver;
+mod few;
+mod kernel;
+mod pack;
 
-/// Work of one piece in multiply-adds that pays for sharing it out.
-const PIECE: usize = 1 << 22;
-/// Rows and columns of a piece whose operands are both packed: large, since packing costs by their sum.
-const SIDE: usize = 256;
-/// Inner size of a part where the inner size is cut.
-const DEPTH: usize = 512;
-/// Elements that one thread adds up at a time.
-const SUM: usize = 1 << 13;
+use driver::{Addend, Product};
+use kernel::Kernel;
+pub(crate) use kernel::has_bf16;
 
 /// A matrix inside a slice: element (row, column) is `data[row * row_stride + column * column_stride]`.
 #[derive(Clone, Copy)]
@@ -84,8 +80,8 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// `result = factor · a · b`, or `result += factor · a · b`, on the calling thread. `result` is row-major with rows
-/// `stride` apart, of `a`'s rows and `b`'s columns.
+/// `result = factor · a · b`, or `result += factor · a · b`, in `f32` on the calling thread. `result` is row-major with
+/// rows `stride` apart, of `a`'s rows and `b`'s columns.
 pub(crate) fn multiply(
     result: &mut [f32],
     stride: usize,
@@ -94,279 +90,104 @@ pub(crate) fn multiply(
     factor: f32,
     accumulate: bool,
 ) {
-    let (rows, columns) = (a.rows, b.columns);
-    if rows == 0 || columns == 0 {
+    let addend = if accumulate {
+        Addend::Result
+    } else {
+        Addend::Nothing
+    };
+    let product = Product {
+        a,
+        b,
+        factor,
+        addend,
+        stride,
+    };
+    if !product.check(result) {
         return;
     }
-    assert!(
-        columns <= stride || rows == 1,
-        "rows of a product would overlap"
-    );
-    assert!(
-        (rows - 1) * stride + columns <= result.len(),
-        "a product of {rows}×{columns} ends outside its buffer"
-    );
-    // SAFETY: all rows of the result were just checked to lie inside the slice, which is borrowed mutably.
-    unsafe { multiply_to(result.as_mut_ptr(), stride, a, b, factor, accumulate) }
-}
-
-/// [`multiply`] to a pointer.
-///
-/// # Safety
-/// For each of `a`'s rows, `b.columns` elements from `result + row · stride` are valid for reads and writes, nothing
-/// else reaches them meanwhile, and they do not overlap.
-unsafe fn multiply_to(
-    result: *mut f32,
-    stride: usize,
-    a: Matrix<'_>,
-    b: Matrix<'_>,
-    factor: f32,
-    accumulate: bool,
-) {
-    assert_eq!(a.columns, b.rows, "inner sizes of a product");
-    a.assert_inside();
-    b.assert_inside();
-    // SAFETY: `a` and `b` were just checked to lie inside their slices; the caller answers for the result.
-    // gemm computes dst = alpha·dst + beta·lhs·rhs, and reads dst only when told to.
-    unsafe {
-        gemm::gemm(
-            a.rows,
-            b.columns,
-            a.columns,
-            result,
-            1,
-            stride as isize,
-            accumulate,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            1.0,
-            factor,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
+    let kernel = Kernel::of(Precision::F32);
+    if few::fits(&product) {
+        few::run(&kernel, &product, result, false);
+        return;
     }
+    // SAFETY: `check` found all rows of the result inside the slice, which is borrowed mutably.
+    unsafe { driver::run_alone(&kernel, &product, result.as_mut_ptr()) }
 }
 
-/// Rows and columns of the pieces that a product is cut into. Depends on the sizes alone, so that the kernels see the
-/// same pieces, and give the same bits, however many threads there are.
-///
-/// A piece is as tall as pays for packing its columns of `b`, and narrow enough for those to stay in the cache.
-fn piece(rows: usize, columns: usize, inner: usize) -> (usize, usize) {
-    let (mut height, mut width) = (rows.min(512), columns.min(128));
-    while rows.div_ceil(height) * columns.div_ceil(width) < 16 && height * width * inner > PIECE {
-        if height > width {
-            height = (height / 2).next_multiple_of(16);
-        } else if width > 32 {
-            width = (width / 2).next_multiple_of(16);
-        } else {
-            break;
-        }
-    }
-    (height, width)
-}
-
-/// The product of [`multiply`] with the result's rows one behind the other, shared out over the pool; `bias` is added
-/// to each row of a piece while it is in the cache.
+/// `a · b` with the result's rows one behind the other, shared out over the pool; `bias` is added to each row.
 pub(crate) fn parallel_multiply(
+    workspace: &Workspace,
     result: &mut [f32],
     a: Matrix<'_>,
     b: Matrix<'_>,
     bias: Option<&[f32]>,
 ) {
-    let (rows, columns) = (a.rows, b.columns);
-    if rows == 0 || columns == 0 {
-        return;
-    }
-    assert!(
-        bias.is_none_or(|bias| bias.len() == columns),
-        "size of a bias"
-    );
-    let size = piece(rows, columns, a.columns);
-    let shared = Pieces::new(result, rows, columns, size);
-    shared.for_each(
-        shared.count() > 1 && rows * columns * a.columns >= PIECE / 8,
-        |piece| {
-            let (a, b) = piece.operands(a, b);
-            // SAFETY: `for_each` runs each piece once.
-            unsafe { piece.multiply(&shared, a, b, false) };
-            if let Some(bias) = bias {
-                for row in 0..piece.height {
-                    // SAFETY: as above; the slice is one row of this piece.
-                    let row = unsafe { shared.row(piece, row) };
-                    add(row, &bias[piece.left..piece.left + piece.width]);
-                }
-            }
-        },
-    );
+    let addend = bias.map_or(Addend::Nothing, Addend::Row);
+    parallel(workspace, result, a, b, addend);
 }
 
-/// `result += a · b` for a long inner size and a small result, as gradients of weights are: where the result alone has
-/// too few pieces of a good size, the inner size is cut as well, and the parts are added in order.
+/// `result += a · b`, shared out over the pool.
 pub(crate) fn parallel_accumulate(
     workspace: &Workspace,
     result: &mut [f32],
     a: Matrix<'_>,
     b: Matrix<'_>,
 ) {
-    let (rows, columns, inner) = (a.rows, b.columns, a.columns);
-    if rows == 0 || columns == 0 {
+    parallel(workspace, result, a, b, Addend::Result);
+}
+
+fn parallel(
+    workspace: &Workspace,
+    result: &mut [f32],
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    addend: Addend<'_>,
+) {
+    assert_eq!(result.len(), a.rows * b.columns, "size of a product");
+    let product = Product {
+        a,
+        b,
+        factor: 1.0,
+        addend,
+        stride: b.columns,
+    };
+    if !product.check(result) {
         return;
     }
-    let size = (rows.min(SIDE), columns.min(SIDE));
-    let shared = Pieces::new(result, rows, columns, size);
-    if shared.count() >= 8 || inner < 2 * DEPTH {
-        shared.for_each(
-            shared.count() > 1 && rows * columns * inner >= PIECE / 8,
-            |piece| {
-                let (a, b) = piece.operands(a, b);
-                // SAFETY: `for_each` runs each piece once.
-                unsafe { piece.multiply(&shared, a, b, true) };
-            },
-        );
+    let kernel = Kernel::of(workspace.precision());
+    if few::fits(&product) {
+        few::run(&kernel, &product, result, true);
         return;
     }
-    let parts = inner.div_ceil(DEPTH);
-    let mut partial = workspace.take(parts * rows * columns);
-    // The parts below one another are one tall result.
-    let tall = Pieces::new(&mut partial, parts * rows, columns, size);
-    let pieces: Vec<(usize, Piece)> = (0..parts)
-        .flat_map(|part| shared.all().map(move |piece| (part, piece)))
-        .collect();
-    pieces
-        .into_par_iter()
-        .with_max_len(1)
-        .for_each(|(part, piece)| {
-            let start = part * DEPTH;
-            let count = DEPTH.min(inner - start);
-            let (a, b) = piece.operands(a.columns(start, count), b.rows(start, count));
-            let below = Piece {
-                top: piece.top + part * rows,
-                ..piece
-            };
-            // SAFETY: each part has rows of its own, and within them each piece comes once.
-            unsafe { below.multiply(&tall, a, b, false) };
-        });
-    result
-        .par_chunks_mut(SUM)
-        .enumerate()
-        .for_each(|(chunk, result)| {
-            for part in partial.chunks_exact(rows * columns) {
-                add(result, &part[chunk * SUM..][..result.len()]);
-            }
-        });
-    workspace.give(partial);
+    let mut buffer = workspace.take(driver::packed_size(&kernel, b));
+    // SAFETY: `check` found all rows of the result inside the slice, which is borrowed mutably.
+    unsafe { driver::run(&kernel, &product, result.as_mut_ptr(), &mut buffer, true) };
+    workspace.give(buffer);
 }
 
-/// A rectangle of a result.
-#[derive(Clone, Copy)]
-struct Piece {
-    top: usize,
-    left: usize,
-    height: usize,
-    width: usize,
-}
-
-impl Piece {
-    /// The rows of `a` and the columns of `b` that it is the product of.
-    fn operands<'a>(self, a: Matrix<'a>, b: Matrix<'a>) -> (Matrix<'a>, Matrix<'a>) {
-        (
-            a.rows(self.top, self.height),
-            b.columns(self.left, self.width),
-        )
-    }
-
-    /// Writes the product to its place in `result`.
-    ///
-    /// # Safety
-    /// No other thread may read or write this piece meanwhile.
-    unsafe fn multiply(self, result: &Pieces<'_>, a: Matrix<'_>, b: Matrix<'_>, accumulate: bool) {
+impl Product<'_> {
+    /// Whether there is anything to compute. Ends the program's thread where sizes do not fit together, since the
+    /// kernels would read or write elsewhere.
+    fn check(&self, result: &[f32]) -> bool {
+        let (rows, columns) = (self.a.rows, self.b.columns);
+        if rows == 0 || columns == 0 {
+            return false;
+        }
+        assert_eq!(self.a.columns, self.b.rows, "inner sizes of a product");
+        self.a.assert_inside();
+        self.b.assert_inside();
         assert!(
-            a.rows == self.height && b.columns == self.width,
-            "operands of a piece"
+            columns <= self.stride || rows == 1,
+            "rows of a product would overlap"
         );
         assert!(
-            self.top + self.height <= result.rows && self.left + self.width <= result.columns,
-            "a piece outside its result"
+            (rows - 1) * self.stride + columns <= result.len(),
+            "a product of {rows}×{columns} ends outside its buffer"
         );
-        let start = result.buffer.pointer(self.top * result.columns + self.left);
-        // SAFETY: the piece was just checked to lie inside the result, whose rows fill the buffer that it borrows
-        // mutably; the caller promises that nothing else reaches it.
-        unsafe { multiply_to(start, result.columns, a, b, 1.0, accumulate) };
-    }
-}
-
-/// A row-major result cut into rectangles.
-struct Pieces<'a> {
-    buffer: Scatter<'a>,
-    rows: usize,
-    columns: usize,
-    height: usize,
-    width: usize,
-}
-
-impl<'a> Pieces<'a> {
-    fn new(
-        result: &'a mut [f32],
-        rows: usize,
-        columns: usize,
-        (height, width): (usize, usize),
-    ) -> Self {
-        assert_eq!(result.len(), rows * columns, "size of a product");
-        Self {
-            buffer: Scatter::new(result),
-            rows,
-            columns,
-            height,
-            width,
+        if let Addend::Row(row) = self.addend {
+            assert_eq!(row.len(), columns, "size of a bias");
         }
-    }
-
-    fn count(&self) -> usize {
-        self.rows.div_ceil(self.height) * self.columns.div_ceil(self.width)
-    }
-
-    fn all(&self) -> impl Iterator<Item = Piece> + use<> {
-        let (rows, columns, height, width) = (self.rows, self.columns, self.height, self.width);
-        let across = columns.div_ceil(width);
-        (0..self.count()).map(move |index| {
-            let (top, left) = (index / across * height, index % across * width);
-            Piece {
-                top,
-                left,
-                height: height.min(rows - top),
-                width: width.min(columns - left),
-            }
-        })
-    }
-
-    /// Runs `work` once for each piece, over the pool if `shared`.
-    fn for_each(&self, shared: bool, work: impl Fn(Piece) + Sync + Send) {
-        if shared {
-            let pieces: Vec<Piece> = self.all().collect();
-            pieces.into_par_iter().with_max_len(1).for_each(work);
-        } else {
-            self.all().for_each(work);
-        }
-    }
-
-    /// One row of a piece.
-    ///
-    /// # Safety
-    /// Nothing else may reach the row while the slice lives.
-    #[allow(
-        clippy::mut_from_ref,
-        reason = "the caller promises that slices do not overlap"
-    )]
-    unsafe fn row(&self, piece: Piece, row: usize) -> &mut [f32] {
-        let start = (piece.top + row) * self.columns + piece.left;
-        // SAFETY: the caller's promise is the one that `slice` asks for.
-        unsafe { self.buffer.slice(start, piece.width) }
+        true
     }
 }
 
@@ -396,10 +217,17 @@ mod tests {
             let mut plain = vec![5.0; rows * columns];
             let mut other = vec![1.0; rows * columns];
             let a = Matrix::new(&a, rows, inner);
+            let ws = Workspace::new();
             let ones = vec![1.0; columns];
-            parallel_multiply(&mut plain, a, Matrix::new(&b, inner, columns), Some(&ones));
+            parallel_multiply(
+                &ws,
+                &mut plain,
+                a,
+                Matrix::new(&b, inner, columns),
+                Some(&ones),
+            );
             let from_transposed = Matrix::new(&transposed, columns, inner).transposed();
-            parallel_accumulate(&Workspace::new(), &mut other, a, from_transposed);
+            parallel_accumulate(&ws, &mut other, a, from_transposed);
             for i in 0..rows {
                 for j in 0..columns {
                     let exact: f64 = 1.0

@@ -18,7 +18,7 @@ impl Precision {
     pub fn is_native(self) -> bool {
         match self {
             Self::F32 => true,
-            Self::Bf16 => false,
+            Self::Bf16 => crate::matmul::has_bf16(),
         }
     }
 }
