@@ -18,8 +18,8 @@ use crate::{Error, Result, Workspace, composed};
 /// The label of a row that has no target.
 pub const IGNORE: i32 = -100;
 
-/// Logits held at once, in elements.
-const CHUNK: usize = 1 << 20;
+/// Logits held at once, in elements: the weight is packed once for each chunk, which many rows have to pay for.
+const CHUNK: usize = 1 << 22;
 
 /// The loss of a batch.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -71,7 +71,7 @@ fn active(targets: &[i32], vocabulary: usize) -> Result<(Vec<u32>, usize)> {
     }
     let chunk = (CHUNK / vocabulary.max(1))
         .next_multiple_of(64)
-        .clamp(64, 2048);
+        .clamp(64, 512);
     Ok((rows, chunk))
 }
 
