@@ -123,7 +123,8 @@ pub(crate) fn parallel_multiply(
     bias: Option<&[f32]>,
 ) {
     let addend = bias.map_or(Addend::Nothing, Addend::Row);
-    parallel(workspace, result, a, b, addend);
+    let kernel = Kernel::of(workspace.precision());
+    parallel(workspace, &kernel, result, a, b, addend);
 }
 
 /// `result += a · b`, shared out over the pool.
@@ -133,11 +134,13 @@ pub(crate) fn parallel_accumulate(
     a: Matrix<'_>,
     b: Matrix<'_>,
 ) {
-    parallel(workspace, result, a, b, Addend::Result);
+    let kernel = Kernel::of(workspace.precision());
+    parallel(workspace, &kernel, result, a, b, Addend::Result);
 }
 
 fn parallel(
     workspace: &Workspace,
+    kernel: &Kernel,
     result: &mut [f32],
     a: Matrix<'_>,
     b: Matrix<'_>,
@@ -154,14 +157,13 @@ fn parallel(
     if !product.check(result) {
         return;
     }
-    let kernel = Kernel::of(workspace.precision());
     if few::fits(&product) {
-        few::run(&kernel, &product, result, true);
+        few::run(kernel, &product, result, true);
         return;
     }
-    let mut buffer = workspace.take(driver::packed_size(&kernel, b));
+    let mut buffer = workspace.take(driver::packed_size(kernel, b));
     // SAFETY: `check` found all rows of the result inside the slice, which is borrowed mutably.
-    unsafe { driver::run(&kernel, &product, result.as_mut_ptr(), &mut buffer, true) };
+    unsafe { driver::run(kernel, &product, result.as_mut_ptr(), &mut buffer, true) };
     workspace.give(buffer);
 }
 
@@ -195,55 +197,106 @@ impl Product<'_> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn products_equal_the_definition_for_every_orientation() {
-        for (rows, inner, columns) in [
-            (1, 300, 2000),
-            (3, 5, 7),
-            (70, 33, 65),
-            (300, 128, 300),
-            (100, 1100, 300),
-            (600, 1100, 700),
-        ] {
-            let number = |i: usize| ((i * 37 % 101) as f32 - 50.0) / 50.0;
-            let a: Vec<f32> = (0..rows * inner).map(number).collect();
-            let b: Vec<f32> = (0..inner * columns).map(|i| number(i + 3)).collect();
-            let mut transposed = vec![0.0; b.len()];
-            for i in 0..inner {
-                for j in 0..columns {
-                    transposed[j * inner + i] = b[i * columns + j];
-                }
-            }
-            let mut plain = vec![5.0; rows * columns];
-            let mut other = vec![1.0; rows * columns];
-            let a = Matrix::new(&a, rows, inner);
-            let ws = Workspace::new();
-            let ones = vec![1.0; columns];
-            parallel_multiply(
-                &ws,
-                &mut plain,
-                a,
-                Matrix::new(&b, inner, columns),
-                Some(&ones),
-            );
-            let from_transposed = Matrix::new(&transposed, columns, inner).transposed();
-            parallel_accumulate(&ws, &mut other, a, from_transposed);
-            for i in 0..rows {
-                for j in 0..columns {
-                    let exact: f64 = 1.0
-                        + (0..inner)
-                            .map(|k| {
-                                f64::from(a.data[i * inner + k]) * f64::from(b[k * columns + j])
-                            })
-                            .sum::<f64>();
-                    for found in [plain[i * columns + j], other[i * columns + j]] {
-                        assert!(
-                            (f64::from(found) - exact).abs() < 1e-3,
-                            "{found} is not {exact}"
-                        );
+    fn number(i: usize) -> f32 {
+        ((i * 37 % 101) as f32 - 50.0) / 50.0
+    }
+
+    /// The nearest bfloat16.
+    fn rounded(value: f32) -> f32 {
+        let bits = value.to_bits();
+        f32::from_bits((bits + 0x7fff + ((bits >> 16) & 1)) & 0xffff_0000)
+    }
+
+    /// Products of every kernel, orientation and addend, against the definition in `f64`.
+    fn check(rows: usize, inner: usize, columns: usize) {
+        let a: Vec<f32> = (0..rows * inner).map(number).collect();
+        let b: Vec<f32> = (0..inner * columns).map(|i| number(i + 3)).collect();
+        let exchanged = |values: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+            (0..values.len())
+                .map(|i| values[i % rows * columns + i / rows])
+                .collect()
+        };
+        let (a_exchanged, b_exchanged) =
+            (exchanged(&a, rows, inner), exchanged(&b, inner, columns));
+        let (plain_a, plain_b) = (
+            Matrix::new(&a, rows, inner),
+            Matrix::new(&b, inner, columns),
+        );
+        let other_a = Matrix::new(&a_exchanged, inner, rows).transposed();
+        let other_b = Matrix::new(&b_exchanged, columns, inner).transposed();
+        let row: Vec<f32> = (0..columns).map(|i| number(i + 7)).collect();
+        let exact = |round: fn(f32) -> f32| -> Vec<f64> {
+            let number = |value: f32| f64::from(round(value));
+            let one = |at: usize| {
+                let (row, column) = (at / columns * inner, at % columns);
+                let terms =
+                    (0..inner).map(|k| number(a[row + k]) * number(b[k * columns + column]));
+                terms.sum()
+            };
+            (0..rows * columns).map(one).collect()
+        };
+        let (exact, exact_rounded) = (exact(|value| value), exact(rounded));
+        let ws = Workspace::new();
+        for precision in [Precision::F32, Precision::Bf16] {
+            for (a, b) in [(plain_a, plain_b), (plain_a, other_b), (other_a, plain_b)] {
+                for addend in [Addend::Nothing, Addend::Result, Addend::Row(&row)] {
+                    let product = Product {
+                        a,
+                        b,
+                        factor: 1.0,
+                        addend,
+                        stride: columns,
+                    };
+                    // Few rows are not worth rounding.
+                    let exact = if precision == Precision::F32 || few::fits(&product) {
+                        &exact
+                    } else {
+                        &exact_rounded
+                    };
+                    for kernel in [Kernel::of(precision), Kernel::portable(precision)] {
+                        let mut found = vec![5.0; rows * columns];
+                        parallel(&ws, &kernel, &mut found, a, b, addend);
+                        for (at, (&found, exact)) in found.iter().zip(exact).enumerate() {
+                            let added = match addend {
+                                Addend::Nothing => 0.0,
+                                Addend::Result => 5.0,
+                                Addend::Row(row) => f64::from(row[at % columns]),
+                            };
+                            assert!(
+                                (f64::from(found) - exact - added).abs() < 1e-3,
+                                "{precision:?} {rows}×{inner}×{columns}: element {at} is {found}, not {}",
+                                exact + added
+                            );
+                        }
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn products_equal_the_definition() {
+        for (rows, inner, columns) in [
+            (1, 300, 2000),
+            (3, 5, 7),
+            (10, 37, 50),
+            (30, 1, 1),
+            (70, 33, 65),
+            (300, 128, 300),
+            (100, 1100, 300),
+        ] {
+            check(rows, inner, columns);
+        }
+    }
+
+    #[test]
+    fn an_inner_size_of_zero_gives_what_is_added() {
+        let empty: [f32; 0] = [];
+        for rows in [1, 40] {
+            let mut result = vec![2.0; rows * 3];
+            let (a, b) = (Matrix::new(&empty, rows, 0), Matrix::new(&empty, 0, 3));
+            parallel_multiply(&Workspace::new(), &mut result, a, b, Some(&[1.0, 2.0, 3.0]));
+            assert_eq!(result[3 * rows - 3..], [1.0, 2.0, 3.0]);
         }
     }
 }

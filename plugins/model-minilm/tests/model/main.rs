@@ -6,6 +6,7 @@ mod encoder_folders; // BERT's folders in all their forms, and sentence-transfor
 mod folders; // what is saved opens again; what does not fit is refused by name
 mod generation; // sessions give what whole sequences give
 mod golden; // PyTorch's and Transformers' numbers
+mod precision; // rounding operands of products leaves the results near
 mod tasks; // what each task learns, and what every task promises
 mod training; // accumulation, freezing, dropout, checkpointing, resuming
 

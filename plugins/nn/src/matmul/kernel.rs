@@ -173,6 +173,11 @@ impl Kernel {
                 return Self::new(precision, tiles, dots);
             }
         }
+        Self::portable(precision)
+    }
+
+    /// The one that every CPU has.
+    pub(super) fn portable(precision: Precision) -> Self {
         let tiles: [Tiles; 2] = [(6, 16, portable::tile), (4, 16, portable::tile_bf16)];
         Self::new(precision, tiles, portable::dots)
     }
