@@ -200,7 +200,7 @@ impl Source {
             let mut source = DataSource::from_argument(&args.input)?;
             settings::apply_data(&mut source, &settings)?;
             if args.text_column.is_some() {
-                source.text_column.clone_from(&args.text_column);
+                source.columns.text.clone_from(&args.text_column);
             }
             return Ok(Self::Data(source.or_files()?));
         };
