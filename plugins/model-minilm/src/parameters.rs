@@ -48,7 +48,24 @@ struct View {
     shape: Vec<usize>,
     value: Option<Tensor>,
     gradient: Option<Tensor>,
+    /// Where only some of the entries train: those that do.
+    parts: Vec<GradientPart>,
     received: AtomicBool,
+}
+
+/// The gradient of one entry of a joined view.
+#[derive(Debug)]
+pub(crate) struct GradientPart {
+    /// Which rows of the view it is.
+    pub(crate) rows: Range<usize>,
+    /// Where to add it.
+    pub(crate) gradient: Tensor,
+}
+
+impl View {
+    fn holds(&self, entry: &Entry) -> bool {
+        entry.range.start >= self.range.start && entry.range.end <= self.range.end
+    }
 }
 
 /// What a network's parameters are, before there are any numbers.
@@ -102,6 +119,7 @@ impl Plan {
             shape: shape.to_vec(),
             value: None,
             gradient: None,
+            parts: Vec::new(),
             received: AtomicBool::new(false),
         });
         Slot(self.views.len() - 1)
@@ -223,6 +241,11 @@ impl Parameters {
         self.views[slot.0].gradient.is_some()
     }
 
+    /// The parts of a view that train, where others do not: gradients of the others need not be computed.
+    pub(crate) fn gradient_parts(&self, slot: Slot) -> &[GradientPart] {
+        &self.views[slot.0].parts
+    }
+
     /// Makes room for gradients, all zero, and decides what trains.
     pub(crate) fn begin_training(&mut self, trains: impl Fn(&Entry) -> bool) -> Result<()> {
         let gradients = match self.gradients.take() {
@@ -234,16 +257,29 @@ impl Parameters {
             entry.trainable = entry.reached && trains(entry);
         }
         for one in &mut self.views {
-            let any = self.entries.iter().any(|entry| {
-                entry.trainable
-                    && entry.range.start >= one.range.start
-                    && entry.range.end <= one.range.end
-            });
-            one.gradient = if any {
-                Some(view(&gradients, &one.range, &one.shape)?)
-            } else {
-                None
+            let (mut trained, mut frozen) = (Vec::new(), false);
+            for entry in self.entries.iter().filter(|entry| one.holds(entry)) {
+                if entry.trainable {
+                    trained.push(entry);
+                } else {
+                    frozen = true;
+                }
+            }
+            one.gradient = match trained[..] {
+                [] => None,
+                _ => Some(view(&gradients, &one.range, &one.shape)?),
             };
+            one.parts.clear();
+            if frozen {
+                let row = one.range.len() / one.shape[0].max(1);
+                for entry in trained {
+                    let first = (entry.range.start - one.range.start) / row.max(1);
+                    one.parts.push(GradientPart {
+                        rows: first..first + entry.shape[0],
+                        gradient: view(&gradients, &entry.range, &entry.shape)?,
+                    });
+                }
+            }
         }
         self.gradients = Some(gradients);
         self.forget_received();
@@ -252,11 +288,9 @@ impl Parameters {
 
     /// Whether a backward pass reached the entry since [`Self::forget_received`].
     pub(crate) fn received(&self, entry: &Entry) -> bool {
-        self.views.iter().any(|view| {
-            entry.range.start >= view.range.start
-                && entry.range.end <= view.range.end
-                && view.received.load(Ordering::Relaxed)
-        })
+        self.views
+            .iter()
+            .any(|view| view.holds(entry) && view.received.load(Ordering::Relaxed))
     }
 
     /// Starts a new step.

@@ -5,7 +5,7 @@ use codex_nn::gelu::{self, Form};
 use codex_nn::linear::{self, Orientation};
 use codex_nn::{Result, layer_norm, rms_norm, swiglu};
 
-use crate::parameters::{Parameters, Slot};
+use crate::parameters::{GradientPart, Parameters, Slot};
 use crate::pass::Pass;
 
 /// A linear map.
@@ -33,11 +33,34 @@ impl Linear {
         linear::backward_input(pass.workspace, dy, weight, self.orientation)
     }
 
+    /// Adds the gradients of weight and bias; what is frozen costs nothing.
     pub(crate) fn backward_weight(&self, pass: &Pass<'_>, dy: &Tensor, x: &Tensor) -> Result<()> {
-        let weight = pass.parameters.gradient(self.weight);
-        let bias = self.bias.and_then(|slot| pass.parameters.gradient(slot));
-        linear::backward_weight(pass.workspace, dy, x, weight, bias, self.orientation)
+        let (ws, parameters) = (pass.workspace, pass.parameters);
+        let mut weight = parameters.gradient(self.weight);
+        let mut bias = self.bias.and_then(|slot| parameters.gradient(slot));
+        // Of maps that lie side by side, those that train alone.
+        for part in parameters.gradient_parts(self.weight) {
+            weight = None;
+            let dy = columns(dy, part)?;
+            linear::backward_weight(ws, &dy, x, Some(&part.gradient), None, self.orientation)?;
+        }
+        for part in self
+            .bias
+            .iter()
+            .flat_map(|&bias| parameters.gradient_parts(bias))
+        {
+            bias = None;
+            let dy = columns(dy, part)?;
+            linear::backward_weight(ws, &dy, x, None, Some(&part.gradient), self.orientation)?;
+        }
+        linear::backward_weight(ws, dy, x, weight, bias, self.orientation)
     }
+}
+
+/// The columns of an output's gradient that belong to a part of the map.
+fn columns(dy: &Tensor, part: &GradientPart) -> Result<Tensor> {
+    let columns = dy.narrow(1, part.rows.start, part.rows.len())?;
+    Ok(columns.contiguous()?)
 }
 
 /// A norm of either family.

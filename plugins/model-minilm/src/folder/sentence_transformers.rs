@@ -14,6 +14,7 @@ use crate::config::{Architecture, NetworkConfig};
 
 const MODULES: &str = "modules.json";
 const TRANSFORMER: &str = "sentence_bert_config.json";
+const TOKENIZER: &str = "tokenizer_config.json";
 const POOLING: &str = "1_Pooling";
 
 /// What the files say.
@@ -141,17 +142,27 @@ impl Described {
     }
 }
 
+/// How many tokens are read: in a file of its own in all versions up to 5, with the tokenizer since.
 fn max_tokens(folder: &Path) -> Result<Option<usize>> {
-    let path = folder.join(TRANSFORMER);
+    let own = number_of_tokens(&folder.join(TRANSFORMER), "max_seq_length")?;
+    match own {
+        Some(tokens) => Ok(Some(tokens)),
+        None => number_of_tokens(&folder.join(TOKENIZER), "model_max_length"),
+    }
+}
+
+fn number_of_tokens(path: &Path, key: &str) -> Result<Option<usize>> {
     if !path.is_file() {
         return Ok(None);
     }
-    match json_of(&path)?.get("max_seq_length") {
+    match json_of(path)?.get(key) {
         None | Some(Value::Null) => Ok(None),
+        // Without a limit Transformers writes 1e30.
+        Some(value) if value.as_f64().is_some_and(|tokens| tokens > 1e9) => Ok(None),
         Some(value) => match value.as_u64() {
             Some(tokens @ 1..=0x7fff_ffff) => Ok(Some(tokens as usize)),
             _ => Err(Error::data(format!(
-                "{}: max_seq_length is {value}, expected a number of tokens",
+                "{}: {key} is {value}, expected a number of tokens",
                 path.display()
             ))
             .hint("correct the key")),
@@ -171,7 +182,7 @@ fn pooling(path: &Path) -> Result<Pooling> {
             .collect(),
         _ => Vec::new(),
     };
-    if let Some(keys) = value.as_object() {
+    if let (Some(keys), true) = (value.as_object(), on.is_empty()) {
         on.extend(
             keys.iter()
                 .filter(|(_, flag)| **flag == Value::Bool(true))
@@ -186,16 +197,12 @@ fn pooling(path: &Path) -> Result<Pooling> {
     on.sort_unstable();
     on.dedup();
     match on.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["mean"] => Ok(Pooling::Mean),
+        ["mean"] | [] => Ok(Pooling::Mean),
         ["cls"] => Ok(Pooling::Cls),
         _ => Err(Error::data(format!(
             "{}: pooling is {}, which this plugin does not compute",
             path.display(),
-            if on.is_empty() {
-                "not said".to_owned()
-            } else {
-                on.join(" and ")
-            }
+            on.join(" and ")
         ))
         .hint("only mean and cls are known")),
     }

@@ -3,9 +3,18 @@
 use codex_plugin_api::{Model, TrainingSettings};
 use codex_plugin_model_minilm::{ArchitectureName, MiniLm, Settings};
 
+use crate::golden::{bert, check_model};
 use crate::{batch, golden, pass, small, text};
 
-const CASES: [&str; 2] = ["gpt2-tiny", "llama-tiny"];
+/// A case, and everything about it.
+type Case = (&'static str, fn(&mut MiniLm));
+
+const CASES: [Case; 4] = [
+    ("gpt2-tiny", |model| check_model("gpt2-tiny", model)),
+    ("llama-tiny", |model| check_model("llama-tiny", model)),
+    (bert::MASKED, bert::check_masked),
+    (bert::SENTENCES, bert::check_sentences),
+];
 
 fn settings(case: &str, device: &str) -> Settings {
     Settings {
@@ -17,9 +26,8 @@ fn settings(case: &str, device: &str) -> Settings {
 
 #[test]
 fn composed_functions_give_the_reference_values() {
-    for case in CASES {
-        let mut model = MiniLm::composed(&settings(case, "cpu"), 2).unwrap();
-        crate::golden::check_model(case, &mut model);
+    for (case, check) in CASES {
+        check(&mut MiniLm::composed(&settings(case, "cpu"), 2).unwrap());
     }
 }
 
@@ -67,11 +75,11 @@ fn cuda_gives_the_reference_values() {
         eprintln!("skipped: this build has no CUDA; `--features cuda` has (docs/gpu.md)");
         return;
     }
-    for case in CASES {
+    for (case, check) in CASES {
         match MiniLm::new(&settings(case, "cuda:0"), 2) {
             Ok(mut model) => {
                 assert_eq!(model.info().unwrap().device, "cuda:0");
-                crate::golden::check_model(case, &mut model);
+                check(&mut model);
                 eprintln!("ok: {case} on cuda:0");
             }
             Err(error) => {

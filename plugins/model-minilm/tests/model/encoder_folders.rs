@@ -461,6 +461,14 @@ fn sentence_transformers_files_decide() {
     let mut model = open(folder.path(), 1).unwrap();
     assert_eq!(model.info().unwrap().max_sequence_length, 12);
     assert!(close(&reference, &embeddings(&mut model)));
+    // Since version 6 the tokenizer's file says it.
+    let newer = sentences(&normed, &json!({"pooling_mode": "mean"}), &json!({}));
+    let tokenizer = newer.path().join("tokenizer_config.json");
+    for (length, due) in [(json!(9), 9), (json!(1e30), 40), (Value::Null, 40)] {
+        std::fs::write(&tokenizer, json!({"model_max_length": length}).to_string()).unwrap();
+        let info = open(newer.path(), 1).unwrap().info().unwrap();
+        assert_eq!(info.max_sequence_length, due);
+    }
     // Another task reads as much as there are positions.
     let masked = MiniLm::new(&at(folder.path(), "masked-lm"), 1).unwrap();
     assert_eq!(masked.info().unwrap().max_sequence_length, 40);

@@ -1,7 +1,7 @@
 //! Logits, loss, every gradient, greedy continuation and ten AdamW steps, against PyTorch and Transformers. Encoders are
 //! in `golden/bert.rs`.
 
-mod bert;
+pub(crate) mod bert;
 
 use std::path::Path;
 

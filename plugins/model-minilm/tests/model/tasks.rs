@@ -362,6 +362,14 @@ fn a_frozen_parameter_costs_no_gradient_and_changes_no_other() {
                 "*mlp*",
             ],
             vec!["*weight"],
+            // Of maps that lie side by side, some.
+            vec!["*self.key.*", "*k_proj*", "*v_proj*", "*gate_proj*"],
+            vec![
+                "*self.query.weight",
+                "*q_proj*",
+                "*up_proj*",
+                "*self.value.bias",
+            ],
         ] {
             let freeze: Vec<String> = freeze.into_iter().map(str::to_owned).collect();
             let mut model = job.model(0.1);
