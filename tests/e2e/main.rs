@@ -10,6 +10,7 @@
 //! - `tasks`: masked language models, embeddings, classifiers, regressions, on built-in data and on files
 //! - `third_party`: somebody else's plugin, installed and used
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
+//! - `embed`: texts to vectors, beside what PyTorch computed
 //! - `command_line`: help, completion, JSON, exit codes
 //! - `pages`: the documentation's promises: commands that it shows, pages that are generated
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -22,6 +23,7 @@ use codex_ml_tests as bench;
 
 mod bad_input;
 mod command_line;
+mod embed;
 mod first_steps;
 mod own_text;
 mod pages;
