@@ -27,8 +27,9 @@ impl Rows {
         let both = match &self.keys_and_values {
             None => (keys, values),
             Some((old_keys, old_values)) => (
-                Tensor::cat(&[old_keys, &keys], 1)?,
-                Tensor::cat(&[old_values, &values], 1)?,
+                // Of rows that were cut short cat makes a transposed view, which a GPU's products do not take.
+                Tensor::cat(&[old_keys, &keys], 1)?.contiguous()?,
+                Tensor::cat(&[old_values, &values], 1)?.contiguous()?,
             ),
         };
         self.keys_and_values = Some(both.clone());
@@ -67,7 +68,7 @@ pub(crate) fn forward(qkv: &Tensor, rows: &mut Rows, heads: Heads) -> Result<Ten
         let masked = scores.reshape(shape)?.broadcast_add(&unseen)?;
         scores = masked.reshape((kv_heads, share * count, known))?;
     }
-    let seen = softmax(&scores)?.matmul(&values.contiguous()?)?;
+    let seen = softmax(&scores)?.matmul(&values)?;
     let seen = seen
         .reshape((query_heads, count, head_size))?
         .transpose(0, 1)?;
