@@ -333,7 +333,7 @@ mod tests {
         let source = data(&format!(
             "--input {table} --text-column body data.delimiter=;"
         ));
-        assert_eq!(source.text_column.as_deref(), Some("body"));
+        assert_eq!(source.columns.text.as_deref(), Some("body"));
         assert_eq!(source.options["delimiter"], ";");
         assert_eq!(data("--input grammar").name, "grammar");
         assert_eq!(
