@@ -2,17 +2,20 @@
 
 import json
 
+import numpy
 import torch
 import transformers
 from safetensors.torch import load_file, save_file
+from sentence_transformers import SentenceTransformer, models
 from transformers import AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification, AutoTokenizer
 
+from check_minilm import embed
 from foreign import jitter, kept_as, random_ids
 from table import close, equal
-from texts import plain
+from texts import pairs, plain, varied
 
 BOUND = 1e-5
-BERT = dict(vocab_size=211, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=40,
+BERT = dict(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=40,
             type_vocab_size=2)  # fmt: skip
 LENGTHS = [17, 2, 9, 40]
 
@@ -25,14 +28,18 @@ def run(codex, minilm, table):
         table.check(f"import: bert encoder, {name}", imported_encoder, codex, name)
     for name, labels in (("3 classes", 3), ("one value", 1)):
         table.check(f"import: bert classifier, {name}, token types", imported_classifier, codex, labels)
+    for pooling, normalized in (("mean", True), ("mean", False), ("cls", True), ("cls", False)):
+        name = f"{pooling} pooling{'' if normalized else ' without Normalize'}"
+        table.check(f"import: sentence-transformers folder, {name}", imported_sentence, codex, pooling, normalized)
     table.check("export: bert masked opens in AutoModelForMaskedLM", exported_masked, codex)
     table.check("export: bert classifier opens in AutoModelForSequenceClassification", exported_classifier, codex)
     table.check("export: bert regression opens in AutoModelForSequenceClassification", exported_regression, codex)
+    table.check("export: bert embedding opens in sentence-transformers", exported_embedding, codex)
 
 
-def config(**more):
+def config(vocab_size=211, **more):
     """A tiny BERT without dropout."""
-    return transformers.BertConfig(**BERT, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **more)
+    return transformers.BertConfig(vocab_size=vocab_size, **BERT, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **more)
 
 
 def opened(kind, folder):
@@ -116,6 +123,24 @@ def imported_classifier(codex, labels):
     return f"outputs {difference:.1e}, saved again"
 
 
+def imported_sentence(codex, pooling, normalized):
+    """A folder that sentence-transformers saved: its pooling, its normalisation, its longest text."""
+    folder = codex.work / "foreign" / f"sentence-{pooling}-{normalized}"
+    base = folder.with_name(folder.name + "-base")
+    tokenizer = AutoTokenizer.from_pretrained(codex.work / "tokenizers" / "wordpiece")
+    torch.manual_seed(10)
+    jitter(transformers.BertModel(config(vocab_size=len(tokenizer)))).save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    modules = [models.Transformer(str(base), max_seq_length=24), models.Pooling(BERT["hidden_size"], pooling_mode=pooling)]
+    model = SentenceTransformer(modules=modules + [models.Normalize()] * normalized, device="cpu")
+    model.save(str(folder))
+    texts = [text for text in varied() if "[" not in text]
+    lengths = numpy.linalg.norm(ours := embed(codex, folder, texts), axis=1)
+    if normalized:
+        close("lengths", lengths, numpy.ones(len(texts)), 1e-5)
+    return f"embeddings {close('embeddings', ours, model.encode(texts), BOUND):.1e}, lengths {lengths.min():.3f} to {lengths.max():.3f}"
+
+
 SMALL = ["model.architecture=bert", "model.hidden_size=48", "model.layers=2", "model.heads=4", "model.sequence_length=64",
          "tokenizer.algorithm=wordpiece", "tokenizer.vocab_size=600", "training.steps=30", "training.batch_size=8",
          "training.learning_rate=1e-3", "trackers=[]"]  # fmt: skip
@@ -169,3 +194,13 @@ def exported_regression(codex):
     equal("num_labels", 1, model.config.num_labels)
     equal("problem_type", "regression", model.config.problem_type)
     return note
+
+
+def exported_embedding(codex):
+    """Trained from nothing on pairs."""
+    path = codex.work / "small-pairs.jsonl"
+    path.write_text("".join(json.dumps({"anchor": a, "positive": b}) + "\n" for a, b in pairs(200, seed=4)), encoding="utf-8")
+    folder, _ = codex.train("export-embedding", f"data.path={path}", "training.task=embedding", "model.pooling=mean", *SMALL)
+    texts = [text for text in varied() if "[" not in text]
+    theirs = SentenceTransformer(str(folder), device="cpu").encode(texts)
+    return f"embeddings {close('embeddings', embed(codex, folder, texts), theirs, BOUND):.1e}"
