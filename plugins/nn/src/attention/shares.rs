@@ -104,6 +104,8 @@ pub(super) fn hand_out<S>(
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
 
     #[test]
