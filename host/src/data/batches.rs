@@ -44,6 +44,17 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// How many tokens the model works on: those that are predicted where every token is, all that are read in the other
+    /// tasks, whose targets are few.
+    pub fn tokens(&self) -> u64 {
+        let plain = self.labels.is_none() && self.sequence_labels.is_none() && self.parts < 2;
+        if plain {
+            self.targets
+        } else {
+            self.ids.len() as u64
+        }
+    }
+
     /// The batch as a model takes it.
     ///
     /// # Errors

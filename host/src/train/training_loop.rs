@@ -152,8 +152,9 @@ impl Loop<'_> {
         }
 
         self.state.step = step;
-        self.state.tokens += targets;
-        let tokens_per_second = targets as f64 / begun.elapsed().as_secs_f64().max(1e-9);
+        let tokens: u64 = batches.iter().map(Batch::tokens).sum();
+        self.state.tokens += tokens;
+        let tokens_per_second = tokens as f64 / begun.elapsed().as_secs_f64().max(1e-9);
         self.events.add(
             "step",
             json!({
