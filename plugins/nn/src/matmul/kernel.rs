@@ -70,7 +70,7 @@ pub(super) struct Kernel {
     ///
     /// # Safety
     /// Each row of `a` and column of `b` holds `depth` numbers; result and addend as for `tile`.
-    pub(super) dots: unsafe fn(&Dots),
+    pub(super) dots: DotProducts,
 }
 
 /// Whether this CPU has dot products of bfloat16.
@@ -94,6 +94,7 @@ fn has_avx2() -> bool {
 }
 
 /// Compiles a function of lanes for a vector unit.
+#[cfg(target_arch = "x86_64")]
 macro_rules! compiled {
     ($name:ident, $operands:ty, $features:literal, $function:expr) => {
         #[target_feature(enable = $features)]
@@ -156,7 +157,7 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         {
             // (rows, columns, function) for tiles of each precision.
-            let chosen: Option<([Tiles; 2], unsafe fn(&Dots))> = if has_avx512() {
+            let chosen: Option<([Tiles; 2], DotProducts)> = if has_avx512() {
                 let bf16: Tiles = if has_bf16() {
                     (12, 32, x86::avx512_bf16)
                 } else {
@@ -182,7 +183,7 @@ impl Kernel {
         Self::new(precision, tiles, portable::dots)
     }
 
-    fn new(precision: Precision, [f32, bf16]: [Tiles; 2], dots: unsafe fn(&Dots)) -> Self {
+    fn new(precision: Precision, [f32, bf16]: [Tiles; 2], dots: DotProducts) -> Self {
         let ((rows, columns, tile), values) = match precision {
             Precision::F32 => (f32, 1),
             Precision::Bf16 => (bf16, 2),
@@ -200,6 +201,9 @@ impl Kernel {
 
 /// Rows and columns of a tile, and the function that computes one.
 type Tiles = (usize, usize, unsafe fn(&Tile));
+
+/// The function that computes dot products.
+type DotProducts = unsafe fn(&Dots);
 
 /// Words of the inner size in a block: a panel of 16 columns fits into the first-level cache of 32 KiB.
 const DEPTH: usize = 384;
@@ -231,6 +235,9 @@ unsafe fn compute<L: Lanes, const R: usize, const C: usize>(tile: &Tile) {
     // columns, as the caller promises; where the result lacks some, the sums go through a buffer of a whole tile.
     unsafe {
         let mut sums = [[L::zero(); C]; R];
+        for r in 0..rows {
+            L::fetch(out.wrapping_add(r * stride));
+        }
         for _ in 0..steps {
             let mut words = [L::words(b); C];
             for (c, words) in words.iter_mut().enumerate().skip(1) {
