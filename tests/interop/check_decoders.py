@@ -119,14 +119,17 @@ def imported(codex, name, make, how):
 
 
 def headless(codex):
-    """The names without `transformer.`, as the base model saves them."""
+    """A bare trunk gives embeddings; asked for a language model, its head is the token embedding, as in Transformers."""
     torch.manual_seed(8)
     base = jitter(transformers.GPT2Model(transformers.GPT2Config(**GPT2))).eval()
     folder = codex.work / "foreign" / "gpt2-base"
     base.save_pretrained(folder)
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     sequences = random_ids(211, [17, 5])
-    ours = codex.outputs(folder, sequences, want=["logits"])["logits"]
+    ours = codex.outputs(folder, sequences, task="causal-lm", want=["logits"])["logits"]
     with torch.no_grad():
         theirs = torch.cat([model(torch.tensor([ids])).logits[0] for ids in sequences])
-    return f"logits {close('logits', ours, theirs, BOUND):.1e}"
+        means = torch.cat([base(torch.tensor([ids])).last_hidden_state.mean(1) for ids in sequences])
+    difference = close("logits", ours, theirs, BOUND)
+    rows = codex.outputs(folder, sequences, want=["embeddings"])["embeddings"]
+    return f"logits {difference:.1e}, embeddings {close('embeddings', rows, torch.nn.functional.normalize(means), BOUND):.1e}"
