@@ -48,11 +48,14 @@ struct Layer {
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Config`] for files that are not there or are not YAML, and overrides without `=`.
 pub(super) fn fold(file: Option<&Path>, overrides: &[String]) -> Result<Tree> {
-    let found = file.map(open).transpose()?;
-    let library = Library::new(found.as_ref().and_then(|(_, path)| path.as_deref()));
+    let (found, found_path) = match file.map(open).transpose()? {
+        Some((text, path)) => (Some(text), path),
+        None => (None, None),
+    };
+    let library = Library::new(found_path.as_deref());
     let default = run_layer(&library.run("default")?)?;
     let file = match found {
-        Some((text, _)) => run_layer(&text)?,
+        Some(text) => run_layer(&text)?,
         None => Layer::default(),
     };
     let command_line = override_layer(overrides)?;
@@ -71,9 +74,11 @@ pub(super) fn fold(file: Option<&Path>, overrides: &[String]) -> Result<Tree> {
             apply(&mut tree, layer, false)?;
         }
     }
+    // What a ready-made run picks is a proposal, as the default run's picks are: a `path` still stands for something else.
+    let own_file = found_path.is_some();
     let chosen = |section: &str| {
         let picked = |layer: &Layer| layer.picks.iter().any(|(group, _)| group == section);
-        picked(&file) || picked(&command_line)
+        (own_file && picked(&file)) || picked(&command_line)
     };
     let (data_chosen, tokenizer_chosen) = (chosen("data"), chosen("tokenizer"));
     let touched = |section: &str| {

@@ -40,6 +40,27 @@ fn no_arguments_give_the_embedded_default() {
 }
 
 #[test]
+fn a_path_stands_for_what_a_ready_made_run_proposes() {
+    let overrides = ["data.path=a.csv".to_owned(), "model.path=m".to_owned()];
+    let resolved = resolve(Some(Path::new("embedding")), &overrides).unwrap();
+    let config = &resolved.config;
+    assert_eq!(config.data.name, "files");
+    assert_eq!(
+        Value::Object(config.data.plugin.clone()),
+        json!({"path": "a.csv"})
+    );
+    assert_eq!(
+        Value::Object(config.tokenizer.plugin.clone()),
+        json!({"path": "m"})
+    );
+    assert_eq!(config.training.task, Task::Embedding);
+    // What a file of one's own picks is meant.
+    let (_folder, path) = file("defaults:\n  - data: grammar-pairs\n");
+    let resolved = resolve(Some(&path), &overrides[..1]).unwrap();
+    assert_eq!(resolved.config.data.name, "grammar");
+}
+
+#[test]
 fn the_usual_metric_is_the_tasks() {
     for (task, metric) in [
         ("causal-lm", "lm"),

@@ -44,14 +44,11 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// How many tokens the model works on: those that are predicted where every token is, all that are read in the other
-    /// tasks, whose targets are few.
+    /// What reports count as the batch's tokens: those that a causal model predicts, or that another one reads.
     pub fn tokens(&self) -> u64 {
-        let plain = self.labels.is_none() && self.sequence_labels.is_none() && self.parts < 2;
-        if plain {
-            self.targets
-        } else {
-            self.ids.len() as u64
+        match (&self.labels, &self.sequence_labels, self.parts) {
+            (None, None, 0 | 1) => self.targets,
+            _ => self.ids.len() as u64,
         }
     }
 

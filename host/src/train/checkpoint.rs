@@ -47,7 +47,7 @@ pub(super) struct Best {
 pub(super) struct State {
     /// The last step that was trained.
     pub(super) step: u64,
-    /// Targets seen so far.
+    /// Tokens seen so far.
     pub(super) tokens: u64,
     /// How long `events.ndjson` was.
     pub(super) events_bytes: u64,
