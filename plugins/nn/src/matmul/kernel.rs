@@ -235,9 +235,6 @@ unsafe fn compute<L: Lanes, const R: usize, const C: usize>(tile: &Tile) {
     // columns, as the caller promises; where the result lacks some, the sums go through a buffer of a whole tile.
     unsafe {
         let mut sums = [[L::zero(); C]; R];
-        for r in 0..rows {
-            L::fetch(out.wrapping_add(r * stride));
-        }
         for _ in 0..steps {
             let mut words = [L::words(b); C];
             for (c, words) in words.iter_mut().enumerate().skip(1) {
