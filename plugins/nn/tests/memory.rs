@@ -122,7 +122,8 @@ fn a_head_never_holds_all_logits() {
         )
         .unwrap();
     });
-    assert!(peak < tokens * vocabulary * 4 / 8, "{peak} bytes");
+    // Logits of 512 rows at a time, and the packed operands of their products.
+    assert!(peak < tokens * vocabulary * 4 / 6, "{peak} bytes");
 }
 
 #[test]
