@@ -329,8 +329,13 @@ impl Options<'_> {
             TokenizerSource::Saved(folder) => folder,
             TokenizerSource::Configured { save_to } => {
                 let mut tokenizer = self.components.tokenizer(&section.name, &config)?;
-                // An untrained tokenizer has no vocabulary; one that needs no training is ready at once.
-                if tokenizer.vocabulary().is_err() {
+                // An untrained tokenizer fails to tell its vocabulary; one that needs no training is ready at once.
+                let ready = match tokenizer.vocabulary() {
+                    Ok(_) => true,
+                    Err(error) if error.kind() == ErrorKind::Failed => false,
+                    Err(error) => return Err(error),
+                };
+                if !ready {
                     if !reopens {
                         return Err(Error::new(
                             ErrorKind::Plugin,
