@@ -332,8 +332,8 @@ impl Options<'_> {
                 // An untrained tokenizer fails to tell its vocabulary; one that needs no training is ready at once.
                 let ready = match tokenizer.vocabulary() {
                     Ok(_) => true,
-                    Err(error) if error.kind() == ErrorKind::Failed => false,
-                    Err(error) => return Err(error),
+                    Err(error) if error.kind() == ErrorKind::Panic => return Err(error),
+                    Err(_) => false,
                 };
                 if !ready {
                     if !reopens {
