@@ -106,10 +106,8 @@ fn close(found: &[f32], expected: &[f32]) -> bool {
 fn embeddings_are_pytorchs_in_every_format() {
     let bench = bench();
     let reference = reference();
-    let lines: String = reference
-        .iter()
-        .map(|(text, _)| format!("{text}\n"))
-        .collect();
+    let texts: Vec<&str> = reference.iter().map(|(text, _)| &**text).collect();
+    let lines = texts.join("\n") + "\n";
     bench.write("texts.txt", &lines);
     let embed = ["embed", "--model", "encoder"];
     let printed = bench.run_with_input(&embed, lines.as_bytes()).ok().stdout;

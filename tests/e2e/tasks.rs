@@ -1,6 +1,7 @@
 //! Every task through the binary, on data that is built in: it learns, its metrics are in the report, it survives a kill,
 //! and `evaluate` finds in the export what the run found; then the same on files of one's own.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::time::{Duration, Instant};
 
@@ -141,7 +142,11 @@ fn questions() -> String {
         ("wool", "spinner"),
     ] {
         for verb in ["buy", "find", "get", "order", "fetch", "sell"] {
-            text += &format!("where can one {verb} {thing},they {verb} {thing} at the {place}\n");
+            writeln!(
+                text,
+                "where can one {verb} {thing},they {verb} {thing} at the {place}"
+            )
+            .unwrap();
         }
     }
     text
@@ -154,7 +159,7 @@ fn files_of_ones_own_need_the_names_of_columns_only_where_they_are_unusual() {
     let mut reviews = String::from("body\tstars\n");
     for n in 0..60 {
         let (word, stars) = [("good", 5), ("poor", 1), ("fair", 3)][n % 3];
-        reviews += &format!("a {word} thing number {n}\t{stars}\n");
+        writeln!(reviews, "a {word} thing number {n}\t{stars}").unwrap();
     }
     bench.write("reviews.tsv", reviews);
     let quick = [

@@ -173,7 +173,7 @@ enum Source {
     Standard,
     /// Lines of a file of so many bytes.
     Lines(PathBuf, u64),
-    Data(DataSource),
+    Data(Box<DataSource>),
     /// A file without a byte, which a dataset plugin would refuse.
     Nothing,
 }
@@ -202,7 +202,7 @@ impl Source {
             if args.text_column.is_some() {
                 source.columns.text.clone_from(&args.text_column);
             }
-            return Ok(Self::Data(source.or_files()?));
+            return Ok(Self::Data(Box::new(source.or_files()?)));
         };
         if let Some(setting) = settings.first() {
             return Err(Error::config(format!(
@@ -320,7 +320,7 @@ mod tests {
         let (text, table) = (path("a.txt", "abc"), path("a.csv", "text\nabc\n"));
         let (empty, plain) = (path("a.jsonl", ""), path("notes", "a"));
         let data = |line: &str| match Source::new(&args(line)).unwrap() {
-            Source::Data(source) => source,
+            Source::Data(source) => *source,
             other => panic!("{line}: {other:?}"),
         };
         assert_eq!(Source::new(&args("")).unwrap(), Source::Standard);

@@ -71,9 +71,10 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let own_task = folder.task()?;
     let asked = args.task.as_deref().and_then(Task::of_word);
     let task = folder.task_settings(asked.unwrap_or(own_task))?;
-    let usual = match task.task == own_task {
-        true => folder.metrics(),
-        false => &[],
+    let usual = if task.task == own_task {
+        folder.metrics()
+    } else {
+        &[]
     };
     let metrics = settings::metrics(&args.metric, usual, task.task.usual_metric(), &settings)?;
     // What can be wrong at once comes before the model is loaded.

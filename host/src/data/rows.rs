@@ -232,9 +232,10 @@ pub(super) fn text(column: &Column, index: usize) -> Result<&str> {
             column.values.field_type()
         )));
     };
-    Ok(match column.is_null(index) {
-        true => "",
-        false => texts.as_texts().get(index).unwrap_or_default(),
+    Ok(if column.is_null(index) {
+        ""
+    } else {
+        texts.as_texts().get(index).unwrap_or_default()
     })
 }
 

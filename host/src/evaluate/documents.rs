@@ -46,9 +46,12 @@ impl Evaluation<'_> {
             "evaluating {wide_bar} {human_pos}/{human_len} documents, {eta} left",
         );
         let interrupt = &self.app.interrupt;
-        let between = || match interrupt.requested() {
-            true => Err(Error::interrupted()),
-            false => Ok(()),
+        let between = || {
+            if interrupt.requested() {
+                Err(Error::interrupted())
+            } else {
+                Ok(())
+            }
         };
         let mut reader = DocumentReader::new(documents, Some(self.max_samples), BUFFER_BYTES);
         let mut place = 0;
@@ -79,9 +82,10 @@ impl Evaluation<'_> {
                         .map(|document| document.text.len() as u64)
                         .collect(),
                 };
-                let texts: TextBuffer = match needs.texts {
-                    true => buffer.iter().map(|document| &document.text).collect(),
-                    false => TextBuffer::new(),
+                let texts: TextBuffer = if needs.texts {
+                    buffer.iter().map(|document| &document.text).collect()
+                } else {
+                    TextBuffer::new()
                 };
                 let Scored {
                     targets,

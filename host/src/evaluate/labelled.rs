@@ -134,12 +134,15 @@ impl Evaluation<'_> {
             ..TokenBatch::new(Ids::new(&ids, &offsets)?)
         };
         let scores = self.model.score(&tokens, request)?;
-        let check = |name: &str, asked: bool, found: usize| match asked && found != batch.len() {
-            true => Err(broken_model(format!(
-                "the model gave {found} {name} for {} texts",
-                batch.len()
-            ))),
-            false => Ok(()),
+        let check = |name: &str, asked: bool, found: usize| {
+            if asked && found != batch.len() {
+                Err(broken_model(format!(
+                    "the model gave {found} {name} for {} texts",
+                    batch.len()
+                )))
+            } else {
+                Ok(())
+            }
         };
         let (log_probabilities, ranks) = (&scores.log_probabilities, &scores.ranks);
         check(
@@ -185,19 +188,20 @@ impl Evaluation<'_> {
         let mut labels: Vec<f32> = sequences.iter().map(|sequence| sequence.label).collect();
         // The one target of a text is its class.
         let scored = !predicted.log_probabilities.is_empty() || !predicted.ranks.is_empty();
-        let (targets, target_offsets): (Vec<u32>, Vec<u64>) = match scored {
-            true => (
+        let (targets, target_offsets): (Vec<u32>, Vec<u64>) = if scored {
+            (
                 labels.iter().map(|&label| label as u32).collect(),
                 (0..=labels.len() as u64).collect(),
-            ),
-            false => (Vec::new(), Vec::new()),
+            )
+        } else {
+            (Vec::new(), Vec::new())
         };
-        let texts: TextBuffer = match needs.texts {
-            true => held
-                .iter()
+        let texts: TextBuffer = if needs.texts {
+            held.iter()
                 .map(|record| record.record.texts.join("\n"))
-                .collect(),
-            false => TextBuffer::new(),
+                .collect()
+        } else {
+            TextBuffer::new()
         };
         if !needs.labels {
             labels.clear();

@@ -93,21 +93,23 @@ impl Evaluation<'_> {
                 target_offsets.extend(std::iter::repeat_n(pair + 1, parts));
             }
         }
-        let (embeddings, dimensions) = match needs.embeddings {
-            true => self.embeddings(sequences, parts, kept)?,
-            false => (Vec::new(), 0),
+        let (embeddings, dimensions) = if needs.embeddings {
+            self.embeddings(sequences, parts, kept)?
+        } else {
+            (Vec::new(), 0)
         };
         let first = self.report.samples;
         let labels: Vec<f32> = (0..fresh as u64)
             .flat_map(|pair| std::iter::repeat_n((first + pair) as f32, parts))
             .collect();
         let fresh_records = &batch[kept..];
-        let texts: TextBuffer = match needs.texts {
-            true => fresh_records
+        let texts: TextBuffer = if needs.texts {
+            fresh_records
                 .iter()
                 .flat_map(|record| &record.record.texts)
-                .collect(),
-            false => TextBuffer::new(),
+                .collect()
+        } else {
+            TextBuffer::new()
         };
         for record in fresh_records {
             self.report.bytes += record.bytes();
@@ -123,10 +125,7 @@ impl Evaluation<'_> {
             log_probabilities: &log_probabilities,
             ranks: &ranks,
             texts: texts.as_texts(),
-            labels: match needs.labels {
-                true => &labels,
-                false => &[],
-            },
+            labels: if needs.labels { &labels } else { &[] },
             embeddings: &embeddings,
             dimensions,
             ..Samples::default()

@@ -180,13 +180,13 @@ fn likeliest(logits: &[f32]) -> Result<(u32, f32)> {
         for ((lane, bad), &logit) in lanes.iter_mut().zip(&mut broken_lanes).zip(chunk) {
             *lane = if logit > *lane { logit } else { *lane };
             // True for infinity and NaN.
-            *bad |= !(logit < f32::INFINITY);
+            *bad |= logit.is_nan() || logit == f32::INFINITY;
         }
     }
     if broken_lanes.contains(&true)
         && let Some((id, logit)) = (0..)
             .zip(logits)
-            .find(|(_, logit)| !(**logit < f32::INFINITY))
+            .find(|(_, logit)| logit.is_nan() || **logit == f32::INFINITY)
     {
         return Err(broken(format!(
             "the model gave the logit {logit} for token {id}"

@@ -104,7 +104,7 @@ impl Examples {
         }
         let held_out = match validation {
             Some(Corpus::Records(records)) => records.classes()?,
-            _ => Default::default(),
+            _ => std::collections::BTreeSet::default(),
         };
         let names = || store.classes().iter().chain(&held_out).map(String::as_str);
         match known {

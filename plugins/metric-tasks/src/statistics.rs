@@ -41,7 +41,7 @@ pub(crate) fn ranks(values: &[f64]) -> Vec<f64> {
             .iter()
             .take_while(|&&at| values[at] == values[order[first]])
             .count();
-        let shared = first as f64 + (same as f64 + 1.0) / 2.0;
+        let shared = first as f64 + f64::midpoint(same as f64, 1.0);
         for &at in &order[first..first + same] {
             ranks[at] = shared;
         }

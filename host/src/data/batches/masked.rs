@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn an_epoch_shows_every_token_and_hides_others_each_time() {
-        let texts = (0..60).map(|n| "abcdefghij"[..1 + n % 10].to_owned());
+        let texts = (0..60).map(|n| "abcdefghij"[..=(n % 10)].to_owned());
         let cache = tempfile::tempdir().unwrap();
         let framing = Framing::of_encoder(&SpecialTokens {
             cls: Some(256),

@@ -19,7 +19,7 @@ pub struct Windows {
     /// Ids at a window's beginning that are only read: 1 for a causal model, else 0.
     context: u64,
     batch_size: u64,
-    windows: u64,
+    count: u64,
     seed: u64,
 }
 
@@ -77,7 +77,7 @@ impl Windows {
         // A window of a short stream is the stream.
         let sequence_length = u64::from(sequence_length).min(targets);
         Ok(Self {
-            windows: targets.div_ceil(sequence_length),
+            count: targets.div_ceil(sequence_length),
             store,
             sequence_length,
             context,
@@ -88,12 +88,12 @@ impl Windows {
 
     /// How many windows there are.
     pub fn windows(&self) -> u64 {
-        self.windows
+        self.count
     }
 
     /// How many batches make an epoch. The last one is filled up with windows from the epoch's beginning.
     pub fn per_epoch(&self) -> u64 {
-        self.windows.div_ceil(self.batch_size)
+        self.count.div_ceil(self.batch_size)
     }
 
     /// The store that the windows lie over.
@@ -108,10 +108,10 @@ impl Windows {
     /// None so far; a store that reads from elsewhere may have some.
     pub fn batch(&self, index: u64) -> Result<Batch> {
         let (epoch, in_epoch) = (index / self.per_epoch(), index % self.per_epoch());
-        let order = Permutation::new(self.windows, self.seed, "batch order", epoch);
+        let order = Permutation::new(self.count, self.seed, "batch order", epoch);
         let first = in_epoch * self.batch_size;
         let windows: Vec<u64> = (first..first + self.batch_size)
-            .map(|position| order.at(position % self.windows))
+            .map(|position| order.at(position % self.count))
             .collect();
         let length = self.batch_size * (self.sequence_length + self.context);
         let mut batch = Batch {

@@ -48,13 +48,12 @@ impl RecordStore {
         };
         let mut tokens = open()?;
         let file = tokens.path.with_file_name(CLASSES);
-        let classes = match read_classes(&file) {
-            Ok(classes) => classes,
-            Err(_) => {
-                build(&tokens.path.clone(), &key, records, tokenizer, app)?;
-                tokens = open()?;
-                read_classes(&file)?
-            }
+        let classes = if let Ok(classes) = read_classes(&file) {
+            classes
+        } else {
+            build(&tokens.path.clone(), &key, records, tokenizer, app)?;
+            tokens = open()?;
+            read_classes(&file)?
         };
         Ok(Self {
             tokens,

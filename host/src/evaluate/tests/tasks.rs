@@ -64,9 +64,10 @@ impl Model for Telltale {
             loss: Loss::default(),
             ranks: vec![0; log_probabilities.len()],
             log_probabilities,
-            sequence_outputs: match request.sequence_outputs {
-                true => sequences.iter().flat_map(outputs).collect(),
-                false => Vec::new(),
+            sequence_outputs: if request.sequence_outputs {
+                sequences.iter().flat_map(outputs).collect()
+            } else {
+                Vec::new()
             },
             ..Scores::default()
         })
@@ -220,9 +221,12 @@ fn predictions_stand_beside_their_labels() {
         Ok(right.count() as f64)
     };
     // Letters with an odd code are class "odd"; every third row says otherwise.
-    let class = |n: u8| match (b'a' + n % 26) % 2 == u8::from(!n.is_multiple_of(3)) {
-        true => "odd",
-        false => "even",
+    let class = |n: u8| {
+        if (b'a' + n % 26) % 2 == u8::from(!n.is_multiple_of(3)) {
+            "odd"
+        } else {
+            "even"
+        }
     };
     let columns = vec![
         Column::text("text", (0..90).map(text)),

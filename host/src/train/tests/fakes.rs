@@ -272,11 +272,10 @@ impl Model for Table {
         let names: serde_json::Map<String, Value> = names
             .map(|(number, name)| (number.to_string(), name.clone()))
             .collect();
-        let config = match names.is_empty() {
-            true => json!({}),
-            false => {
-                json!({"architectures": ["TableForSequenceClassification"], "id2label": names})
-            }
+        let config = if names.is_empty() {
+            json!({})
+        } else {
+            json!({"architectures": ["TableForSequenceClassification"], "id2label": names})
         };
         fs::write(format!("{folder}/config.json"), config.to_string()).unwrap();
         fs::write(format!("{folder}/weights"), bytes(&self.weights)).unwrap();

@@ -94,10 +94,8 @@ fn a_vocabulary_alone_gives_the_same_ids() {
             .map(|(token, id)| (id.as_u64().unwrap(), token))
             .collect();
         tokens.sort_unstable();
-        let lines: String = tokens
-            .iter()
-            .map(|(_, token)| format!("{token}\n"))
-            .collect();
+        let tokens: Vec<&str> = tokens.iter().map(|(_, token)| token.as_str()).collect();
+        let lines = tokens.join("\n") + "\n";
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| {
             let path: PathBuf = folder.path().join(name);

@@ -1,6 +1,10 @@
 //! Vectors of sums and of packed words, one type for each vector unit. What is computed with them is left to `kernel`.
 
 #[cfg(target_arch = "x86_64")]
+#[allow(
+    clippy::wildcard_imports,
+    reason = "thirty instructions by their names"
+)]
 use std::arch::x86_64::*;
 
 /// A vector of `WIDTH` sums, and the packed words that it takes in.
