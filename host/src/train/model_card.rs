@@ -115,7 +115,6 @@ impl Facts<'_> {
         let mut data = vec![format!("`{}`", plain(&data_name(self.data)))];
         for (key, word) in [
             ("train_documents", "documents"),
-            ("train_examples", "examples"),
             ("tokens", "tokens"),
         ] {
             data.extend(count(key).map(|number| format!("{} {word}", grouped(number))));
