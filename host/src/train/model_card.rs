@@ -113,10 +113,7 @@ impl Facts<'_> {
             ("computed in", plain(&self.model.precision)),
         ];
         let mut data = vec![format!("`{}`", plain(&data_name(self.data)))];
-        for (key, word) in [
-            ("train_documents", "documents"),
-            ("tokens", "tokens"),
-        ] {
+        for (key, word) in [("train_documents", "documents"), ("tokens", "tokens")] {
             data.extend(count(key).map(|number| format!("{} {word}", grouped(number))));
         }
         rows.push(("trained on", data.join(", ")));
