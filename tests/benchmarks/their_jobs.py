@@ -111,7 +111,7 @@ class Step:
         loss.backward()
         self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        return {"loss": float(loss)}
+        return {"loss": float(loss.detach())}
 
 
 class Embed:
@@ -181,7 +181,7 @@ def export_onnx(path, target):
     example = (torch.full((2, 9), 2000), torch.ones(2, 9, dtype=torch.long))
     size = {0: torch.export.Dim("texts", min=1, max=4096), 1: torch.export.Dim("tokens", min=1, max=512)}
     torch.onnx.export(
-        Pooled().eval(), example, target, input_names=["input_ids", "attention_mask"], output_names=["embedding"],
+        Pooled().eval(), example, target, input_names=["input_ids", "attention_mask"], output_names=["pooled"],
         dynamic_shapes=(size, size), dynamo=True, external_data=False,
     )  # fmt: skip
 

@@ -7,9 +7,8 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::driver::{Addend, Product};
-use super::kernel::{Dots, Kernel};
+use super::kernel::{Dots, Kernel, PASS, Rows};
 use crate::scatter::Scatter;
-use crate::vectorized::vectorized;
 
 /// Rows up to which a matrix that lies column by column is read in place: packing it would exchange rows and columns.
 const MOST_BY_COLUMNS: usize = 24;
@@ -17,10 +16,8 @@ const MOST_BY_COLUMNS: usize = 24;
 const MOST_BY_ROWS: usize = 6;
 /// Multiply-adds for one thread below which a second one is not worth waking.
 const SMALLEST: usize = 1 << 16;
-/// Rows of the matrix that pass at once where it lies row by row.
-const PASS: usize = 8;
-/// Columns that stay in the first-level cache meanwhile.
-const WIDTH: usize = 512;
+/// Columns that stay in the first-level cache while the rows of the matrix pass.
+const WIDTH: usize = 2048;
 
 /// Whether this module is the right one for the product.
 pub(super) fn fits(product: &Product<'_>) -> bool {
@@ -55,7 +52,7 @@ pub(super) fn run(kernel: &Kernel, product: &Product<'_>, result: &mut [f32], sh
         if product.b.row_stride == 1 {
             by_columns(kernel, product, &result, range);
         } else {
-            by_rows(product, &result, range);
+            by_rows(kernel, product, &result, range);
         }
     };
     if let [range] = &ranges[..] {
@@ -93,7 +90,7 @@ fn by_columns(kernel: &Kernel, product: &Product<'_>, result: &Scatter<'_>, rang
 }
 
 /// Each row of `b` lies in one run: it is added to the result, times a number of `a`.
-fn by_rows(product: &Product<'_>, result: &Scatter<'_>, range: Range<usize>) {
+fn by_rows(kernel: &Kernel, product: &Product<'_>, result: &Scatter<'_>, range: Range<usize>) {
     let Product { a, b, stride, .. } = *product;
     for left in range.clone().step_by(WIDTH) {
         let width = WIDTH.min(range.end - left);
@@ -109,10 +106,13 @@ fn by_rows(product: &Product<'_>, result: &Scatter<'_>, range: Range<usize>) {
         for first in (0..a.columns).step_by(PASS) {
             let count = PASS.min(a.columns - first);
             // A part of the last pass that does not exist reads an existing row, times zero.
-            let rows: [&[f32]; PASS] = std::array::from_fn(|i| {
-                let row = (first + i).min(a.columns - 1);
-                &b.data[row * b.row_stride + left..][..width]
-            });
+            let rows = |first: usize| -> [*const f32; PASS] {
+                std::array::from_fn(|i| {
+                    let row = (first + i).min(a.columns - 1);
+                    b.data[row * b.row_stride + left..][..width].as_ptr()
+                })
+            };
+            let (these, ahead) = (rows(first), rows(first + PASS));
             for row in 0..a.rows {
                 let factors: [f32; PASS] = std::array::from_fn(|i| {
                     let column = row * a.row_stride + first + i;
@@ -124,21 +124,16 @@ fn by_rows(product: &Product<'_>, result: &Scatter<'_>, range: Range<usize>) {
                 });
                 // SAFETY: as above.
                 let out = unsafe { result.slice(row * stride + left, width) };
-                add_rows(out, rows, factors);
+                let rows = Rows {
+                    these,
+                    ahead,
+                    factors,
+                    out: out.as_mut_ptr(),
+                    width,
+                };
+                // SAFETY: all rows were just found to have `width` numbers inside the matrix.
+                unsafe { (kernel.add_rows)(&rows) };
             }
-        }
-    }
-}
-
-vectorized! {
-    fn add_rows(out: &mut [f32], rows: [&[f32]; PASS], factors: [f32; PASS]) {
-        let rows = rows.map(|row| &row[..out.len()]);
-        for (column, out) in out.iter_mut().enumerate() {
-            let mut sum = *out;
-            for (row, factor) in rows.iter().zip(factors) {
-                sum = row[column].mul_add(factor, sum);
-            }
-            *out = sum;
         }
     }
 }

@@ -49,6 +49,19 @@ pub(super) struct Dots {
     pub(super) stride: usize,
 }
 
+/// Rows of a matrix that pass at once where it lies row by row: few enough streams for the CPU to follow.
+pub(super) const PASS: usize = 4;
+
+/// Rows that are added, times their factors, to the `width` numbers of `out`; the rows `ahead` come next.
+#[derive(Clone, Copy)]
+pub(super) struct Rows {
+    pub(super) these: [*const f32; PASS],
+    pub(super) ahead: [*const f32; PASS],
+    pub(super) factors: [f32; PASS],
+    pub(super) out: *mut f32,
+    pub(super) width: usize,
+}
+
 /// A compiled innermost loop and the sizes that it wants.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
@@ -71,6 +84,12 @@ pub(super) struct Kernel {
     /// # Safety
     /// Each row of `a` and column of `b` holds `depth` numbers; result and addend as for `tile`.
     pub(super) dots: DotProducts,
+    /// Adds rows, in `f32` whatever the precision of tiles.
+    ///
+    /// # Safety
+    /// Each row, those ahead as well, holds `width` numbers; the result's are valid for writing, and nobody else
+    /// reaches them.
+    pub(super) add_rows: AddRows,
 }
 
 /// Whether this CPU has dot products of bfloat16.
@@ -107,7 +126,7 @@ macro_rules! compiled {
 
 /// Portable dot products and tiles.
 mod portable {
-    use super::{Bf16Words, Dots, Portable, Tile, compute, dot_products};
+    use super::{Bf16Words, Dots, Portable, Rows, Tile, add_rows, compute, dot_products};
 
     pub(super) unsafe fn tile(tile: &Tile) {
         // SAFETY: the caller answers for the pointers; the lanes need no features.
@@ -121,16 +140,21 @@ mod portable {
         // SAFETY: as above.
         unsafe { dot_products::<Portable>(dots) }
     }
+    pub(super) unsafe fn rows(rows: &Rows) {
+        // SAFETY: as above.
+        unsafe { add_rows::<Portable>(rows) }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::lanes::{Avx2, Avx512, Avx512Bf16};
-    use super::{Bf16Words, Dots, Tile, compute, dot_products};
+    use super::{Bf16Words, Dots, Rows, Tile, add_rows, compute, dot_products};
 
     compiled!(avx2, Tile, "avx2,fma", compute::<Avx2, 6, 2>);
     compiled!(avx2_bf16, Tile, "avx2,fma", compute::<Bf16Words, 4, 2>);
     compiled!(avx2_dots, Dots, "avx2,fma", dot_products::<Avx2>);
+    compiled!(avx2_rows, Rows, "avx2,fma", add_rows::<Avx2>);
     compiled!(
         avx512,
         Tile,
@@ -149,6 +173,12 @@ mod x86 {
         "avx512f,avx512bw,avx512vl,avx2,fma",
         dot_products::<Avx512>
     );
+    compiled!(
+        avx512_rows,
+        Rows,
+        "avx512f,avx512bw,avx512vl,avx2,fma",
+        add_rows::<Avx512>
+    );
 }
 
 impl Kernel {
@@ -157,21 +187,25 @@ impl Kernel {
         #[cfg(target_arch = "x86_64")]
         {
             // (rows, columns, function) for tiles of each precision.
-            let chosen: Option<([Tiles; 2], DotProducts)> = if has_avx512() {
+            let chosen: Option<([Tiles; 2], DotProducts, AddRows)> = if has_avx512() {
                 let bf16: Tiles = if has_bf16() {
                     (12, 32, x86::avx512_bf16)
                 } else {
                     (4, 16, x86::avx2_bf16)
                 };
-                Some(([(12, 32, x86::avx512), bf16], x86::avx512_dots))
+                Some((
+                    [(12, 32, x86::avx512), bf16],
+                    x86::avx512_dots,
+                    x86::avx512_rows,
+                ))
             } else if has_avx2() {
                 let tiles: [Tiles; 2] = [(6, 16, x86::avx2), (4, 16, x86::avx2_bf16)];
-                Some((tiles, x86::avx2_dots))
+                Some((tiles, x86::avx2_dots, x86::avx2_rows))
             } else {
                 None
             };
-            if let Some((tiles, dots)) = chosen {
-                return Self::new(precision, tiles, dots);
+            if let Some((tiles, dots, rows)) = chosen {
+                return Self::new(precision, tiles, dots, rows);
             }
         }
         Self::portable(precision)
@@ -180,10 +214,15 @@ impl Kernel {
     /// The one that every CPU has.
     pub(super) fn portable(precision: Precision) -> Self {
         let tiles: [Tiles; 2] = [(6, 16, portable::tile), (4, 16, portable::tile_bf16)];
-        Self::new(precision, tiles, portable::dots)
+        Self::new(precision, tiles, portable::dots, portable::rows)
     }
 
-    fn new(precision: Precision, [f32, bf16]: [Tiles; 2], dots: DotProducts) -> Self {
+    fn new(
+        precision: Precision,
+        [f32, bf16]: [Tiles; 2],
+        dots: DotProducts,
+        add_rows: AddRows,
+    ) -> Self {
         let ((rows, columns, tile), values) = match precision {
             Precision::F32 => (f32, 1),
             Precision::Bf16 => (bf16, 2),
@@ -195,6 +234,7 @@ impl Kernel {
             depth: DEPTH * values,
             tile,
             dots,
+            add_rows,
         }
     }
 }
@@ -204,6 +244,9 @@ type Tiles = (usize, usize, unsafe fn(&Tile));
 
 /// The function that computes dot products.
 type DotProducts = unsafe fn(&Dots);
+
+/// The function that adds rows.
+type AddRows = unsafe fn(&Rows);
 
 /// Words of the inner size in a block: a panel of 16 columns fits into the first-level cache of 32 KiB.
 const DEPTH: usize = 384;
@@ -284,7 +327,7 @@ unsafe fn compute<L: Lanes, const R: usize, const C: usize>(tile: &Tile) {
 /// Columns of the widest tile.
 const MOST_COLUMNS: usize = 32;
 
-/// Four columns of `b` with two rows of `a` at a time, as many sums as hide the latency of one.
+/// Four columns of `b` with three rows of `a` at a time, as many sums as hide the latency of one.
 ///
 /// # Safety
 /// As [`Kernel::dots`], and the CPU has what the lanes need.
@@ -301,14 +344,16 @@ unsafe fn dot_products<L: Lanes>(dots: &Dots) {
             let four = column + 4 <= dots.columns;
             let mut row = 0;
             while row < dots.rows {
-                let two = row + 2 <= dots.rows;
-                match (two, four) {
-                    (true, true) => dot_block::<L, 2, 4>(dots, row, column),
-                    (false, true) => dot_block::<L, 1, 4>(dots, row, column),
-                    (true, false) => dot_block::<L, 2, 1>(dots, row, column),
-                    (false, false) => dot_block::<L, 1, 1>(dots, row, column),
+                let rows = (dots.rows - row).min(3);
+                match (rows, four) {
+                    (3, true) => dot_block::<L, 3, 4>(dots, row, column),
+                    (2, true) => dot_block::<L, 2, 4>(dots, row, column),
+                    (_, true) => dot_block::<L, 1, 4>(dots, row, column),
+                    (3, false) => dot_block::<L, 3, 1>(dots, row, column),
+                    (2, false) => dot_block::<L, 2, 1>(dots, row, column),
+                    (_, false) => dot_block::<L, 1, 1>(dots, row, column),
                 }
-                row += if two { 2 } else { 1 };
+                row += rows;
             }
             column += if four { 4 } else { 1 };
         }
@@ -335,20 +380,38 @@ unsafe fn dot_block<L: Lanes, const R: usize, const C: usize>(
         let b: [*const f32; C] = std::array::from_fn(|c| dots.b.add((column + c) * dots.b_stride));
         let mut sums = [[L::zero(); C]; R];
         let whole = dots.depth / L::WIDTH * L::WIDTH;
+        // The columns that come next are asked for while the first rows pass these.
+        let ahead = (row == 0 && column + C < dots.columns).then_some(C * dots.b_stride);
         let mut at = 0;
         while at < whole {
-            let columns = b.map(|b| L::words(b.add(at)));
-            for (sums, a) in sums.iter_mut().zip(a) {
-                let row = L::words(a.add(at));
-                for (sum, column) in sums.iter_mut().zip(columns) {
-                    *sum = L::accumulate(*sum, row, column);
+            if let Some(ahead) = ahead
+                && at % LINE == 0
+            {
+                for column in b {
+                    prefetch(column.wrapping_add(ahead + at));
+                }
+            }
+            let rows = a.map(|a| L::words(a.add(at)));
+            for (c, b) in b.iter().enumerate() {
+                let column = L::words(b.add(at));
+                for (sums, row) in sums.iter_mut().zip(rows) {
+                    sums[c] = L::accumulate(sums[c], row, column);
                 }
             }
             at += L::WIDTH;
         }
         for r in 0..R {
+            let mut totals = [0.0; C];
+            match sums[r].first_chunk::<4>() {
+                Some(&sums) if C == 4 => totals.copy_from_slice(&L::four_totals(sums)),
+                _ => {
+                    for (total, &sums) in totals.iter_mut().zip(&sums[r]) {
+                        *total = L::total(sums);
+                    }
+                }
+            }
             for c in 0..C {
-                let mut sum = L::total(sums[r][c]);
+                let mut sum = totals[c];
                 for rest in whole..dots.depth {
                     sum += *a[r].add(rest) * *b[c].add(rest);
                 }
@@ -360,4 +423,64 @@ unsafe fn dot_block<L: Lanes, const R: usize, const C: usize>(
             }
         }
     }
+}
+
+/// [`Rows`], a vector of columns at a time.
+///
+/// # Safety
+/// As [`Kernel::add_rows`], and the CPU has what the lanes need.
+#[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "has to become part of the function compiled for the lanes"
+)]
+unsafe fn add_rows<L: Lanes>(rows: &Rows) {
+    let Rows {
+        these,
+        ahead,
+        factors,
+        out,
+        width,
+    } = *rows;
+    // SAFETY: all rows and the result hold `width` numbers, as the caller promises.
+    unsafe {
+        let words: [L::Words; PASS] = std::array::from_fn(|i| L::broadcast(&raw const factors[i]));
+        let whole = width / L::WIDTH * L::WIDTH;
+        let mut at = 0;
+        while at < whole {
+            if at % LINE == 0 {
+                for row in ahead {
+                    prefetch(row.add(at));
+                }
+            }
+            let mut sums = L::load(out.add(at));
+            for (row, factor) in these.iter().zip(words) {
+                sums = L::accumulate(sums, factor, L::words(row.add(at)));
+            }
+            L::store(out.add(at), sums);
+            at += L::WIDTH;
+        }
+        for at in whole..width {
+            for (row, factor) in these.iter().zip(factors) {
+                *out.add(at) += *row.add(at) * factor;
+            }
+        }
+    }
+}
+
+/// Numbers in a line of the cache.
+const LINE: usize = 16;
+
+/// Asks for the line of the cache at an address: rows are too short for the CPU to see by itself which comes next.
+#[inline(always)]
+#[allow(clippy::inline_always, reason = "one instruction")]
+fn prefetch(number: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: it reads nothing, whatever the address, and belongs to every x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(number.cast()) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = number;
 }

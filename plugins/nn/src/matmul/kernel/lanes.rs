@@ -29,6 +29,16 @@ pub(super) trait Lanes {
     unsafe fn broadcast(from: *const f32) -> Self::Words;
     /// The sum of all sums.
     unsafe fn total(sums: Self::Sums) -> f32;
+    /// The sums of all sums of four vectors.
+    #[inline(always)]
+    #[allow(
+        clippy::inline_always,
+        reason = "has to become part of the function compiled for the lanes"
+    )]
+    unsafe fn four_totals(sums: [Self::Sums; 4]) -> [f32; 4] {
+        // SAFETY: the caller's promise.
+        sums.map(|sums| unsafe { Self::total(sums) })
+    }
     /// sums + a·b.
     unsafe fn accumulate(sums: Self::Sums, a: Self::Words, b: Self::Words) -> Self::Sums;
 }
@@ -37,7 +47,7 @@ pub(super) trait Lanes {
 #[cfg(target_arch = "x86_64")]
 macro_rules! x86_lanes {
     ($(#[$meta:meta])* $name:ident, $width:literal, $sums:ty, $words:ty, $zero:ident, $load:ident, $store:ident, $add:ident,
-     $multiply:ident, $splat:ident, |$from:ident| $read:expr, |$one:ident| $broadcast:expr, |$all:ident| $total:expr, $accumulate:expr) => {
+     $multiply:ident, $splat:ident, |$from:ident| $read:expr, |$one:ident| $broadcast:expr, |$all:ident| $total:expr, $four_totals:expr, $accumulate:expr) => {
         $(#[$meta])*
         pub(super) struct $name;
 
@@ -81,11 +91,33 @@ macro_rules! x86_lanes {
                 unsafe { $total }
             }
             #[inline(always)]
+            unsafe fn four_totals(sums: [$sums; 4]) -> [f32; 4] {
+                unsafe { $four_totals(sums) }
+            }
+            #[inline(always)]
             unsafe fn accumulate(sums: $sums, a: $words, b: $words) -> $sums {
                 unsafe { $accumulate(sums, a, b) }
             }
         }
     };
+}
+
+/// # Safety
+/// The CPU has AVX2.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+#[allow(
+    clippy::inline_always,
+    reason = "has to become part of the function compiled for the lanes"
+)]
+unsafe fn four_totals_of_eight([a, b, c, d]: [__m256; 4]) -> [f32; 4] {
+    // SAFETY: the caller's promise; four numbers fill a vector.
+    unsafe {
+        let pairs = _mm256_hadd_ps(_mm256_hadd_ps(a, b), _mm256_hadd_ps(c, d));
+        let high = _mm256_extractf128_ps::<1>(pairs);
+        let totals = _mm_add_ps(_mm256_castps256_ps128(pairs), high);
+        std::mem::transmute::<__m128, [f32; 4]>(totals)
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -98,6 +130,7 @@ x86_lanes!(
         let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)))
     },
+    four_totals_of_eight,
     |sums, a, b| _mm256_fmadd_ps(a, b, sums)
 );
 
@@ -107,6 +140,10 @@ x86_lanes!(
     Avx512, 16, __m512, __m512, _mm512_setzero_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps,
     _mm512_mul_ps, _mm512_set1_ps, |from| _mm512_loadu_ps(from), |one| _mm512_set1_ps(*one),
     |sums| _mm512_reduce_add_ps(sums),
+    |sums: [__m512; 4]| four_totals_of_eight(sums.map(|sums| {
+        let high = _mm256_castsi256_ps(_mm512_extracti64x4_epi64::<1>(_mm512_castps_si512(sums)));
+        _mm256_add_ps(_mm512_castps512_ps256(sums), high)
+    })),
     |sums, a, b| _mm512_fmadd_ps(a, b, sums)
 );
 
@@ -118,6 +155,10 @@ x86_lanes!(
     |from| std::mem::transmute::<__m512i, __m512bh>(_mm512_loadu_si512(from.cast())),
     |one| std::mem::transmute::<__m512i, __m512bh>(_mm512_set1_epi32(one.cast::<i32>().read())),
     |sums| _mm512_reduce_add_ps(sums),
+    |sums: [__m512; 4]| four_totals_of_eight(sums.map(|sums| {
+        let high = _mm256_castsi256_ps(_mm512_extracti64x4_epi64::<1>(_mm512_castps_si512(sums)));
+        _mm256_add_ps(_mm512_castps512_ps256(sums), high)
+    })),
     |sums, a, b| _mm512_dpbf16_ps(sums, a, b)
 );
 
