@@ -265,12 +265,14 @@ def memory(bench):
 
 
 def scaling(bench, points, describe):
-    """Seconds and peak memory of our own step at several sizes, each in a process of its own."""
-    found = []
-    for point in points:
-        side = bench.our_step(**point)
+    """Seconds and peak memory of our own step at several sizes, each in a process of its own. The sizes take turns, so that
+    a machine that is slower for a minute does not bend the line at one of them."""
+    sides = [bench.our_step(**point) for point in points]
+    for side in sides:
         side.ask(do="run", repeat=2)
-        seconds = [side.ask(do="run", repeat=2)["seconds"] for _ in range(bench.options.rounds)]
+    rounds = [[side.ask(do="run", repeat=2)["seconds"] for side in sides] for _ in range(bench.options.rounds)]
+    found = []
+    for point, side, *seconds in zip(points, sides, *rounds):
         parameters = side.about["parameters"]
         idle, (_, added) = 16 * parameters, peak(side, steps=0)
         tokens = point.get("sequences", SEQUENCES) * point.get("length", LENGTH)
