@@ -132,4 +132,16 @@ mod tests {
         with_nothing.merge(&Surprise::default());
         assert_eq!(with_nothing, of(&[-3.0]));
     }
+
+    /// The state after these targets, the same in `tests/test_python.py` for Python and C.
+    const EXPECTED_STATE: &str = "e80300000000000046000000000000000098ce9d0f8fb340000000c076fe2340";
+
+    #[test]
+    fn the_state_is_that_of_the_other_languages() {
+        let scores = (0..1000_u32).map(|at| (-f64::from(at * 7919 % 10007) / 1000.0) as f32);
+        let mut metric = Surprise::default();
+        metric.update(scores).expect("numbers");
+        let state: String = metric.state().iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(state, EXPECTED_STATE);
+    }
 }
