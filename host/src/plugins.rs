@@ -2,9 +2,12 @@
 //! catalogue, [`registry`] loads on first use and creates components by kind and name. [`install`] copies plugins to
 //! where the search finds them, [`probe`] tries them in a process of their own. What commands print about them is theirs.
 
+pub(crate) mod build;
+pub(crate) mod conformance;
 mod context;
 pub mod discover;
 pub mod gates;
+pub mod grants;
 mod index;
 pub mod install;
 mod load;
@@ -18,6 +21,7 @@ pub mod registry;
 pub mod runtime;
 pub mod schema;
 pub mod search;
+mod wasm;
 
 pub use discover::Plugin;
 pub use refusal::{Refusal, Step};

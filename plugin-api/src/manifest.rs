@@ -1,12 +1,15 @@
 //! `plugin.toml`: what a plugin is, what it offers and what it asks for. Read before any of its code runs.
 
 mod argument;
+mod limits;
 mod permissions;
 
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub use argument::{Argument, ArgumentType, Subcommand};
+pub use limits::{Limits, Size, Span};
 pub use permissions::{
     ComponentPermission, EnvironmentPermission, FolderPermission, NetworkPermission, Permissions,
     Reason,
@@ -26,6 +29,9 @@ pub struct Manifest {
     /// What it asks for; nothing by default.
     #[serde(default, skip_serializing_if = "Permissions::is_empty")]
     pub permissions: Permissions,
+    /// How much it may use, where it runs in a sandbox.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    pub limits: Limits,
 }
 
 /// The `[plugin]` table.
@@ -74,6 +80,10 @@ pub struct ComponentEntry {
     /// For commands: lines that `--help` shows at its end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
+    /// For plugins in WebAssembly: the keys of its configuration, each with its JSON Schema. (A native plugin publishes
+    /// the schema of its configuration type.)
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub config: Map<String, Value>,
 }
 
 impl Manifest {

@@ -1,10 +1,16 @@
 //! `codex-ml plugin`: one file a subcommand.
 
+mod build;
 mod doctor;
+mod grant;
 mod info;
 mod install;
+mod limit;
 mod list;
 mod remove;
+mod revoke;
+mod test;
+mod wit;
 
 use codex_plugin_api::Result;
 
@@ -18,6 +24,7 @@ pub(super) struct Args {
     command: Command,
 }
 
+// Where a command's arguments bring a long description, `about` stands instead of a doc comment, which would replace it.
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// List the plugins that were found.
@@ -28,8 +35,20 @@ enum Command {
     Install(install::Args),
     /// Remove an installed plugin.
     Remove(remove::Args),
+    #[command(about = "Show what a sandboxed plugin asks for, and decide what it may do")]
+    Grant(grant::Args),
+    #[command(about = "Take back what a sandboxed plugin was granted")]
+    Revoke(revoke::Args),
+    #[command(about = "Show or set how much a sandboxed plugin may use")]
+    Limit(limit::Args),
     /// Try every plugin that was found; say why one is refused and what mends it (exit code 3).
     Doctor,
+    /// Build a guest in Rust, C or Python into a plugin: one WebAssembly component in one file.
+    Build(build::Args),
+    /// Hold a plugin's components against the contracts of their kinds (exit code 3 when one is broken).
+    Test(test::Args),
+    /// Write out the interface that plugins in WebAssembly are built against.
+    Wit(wit::Args),
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
@@ -38,6 +57,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         Command::Info(args) => info::run(args, app),
         Command::Install(args) => install::run(args, app),
         Command::Remove(args) => remove::run(args, app),
+        Command::Grant(args) => grant::run(args, app),
+        Command::Revoke(args) => revoke::run(args, app),
+        Command::Limit(args) => limit::run(args, app),
         Command::Doctor => doctor::run(app),
+        Command::Build(args) => build::run(args, app),
+        Command::Test(args) => test::run(args, app),
+        Command::Wit(args) => wit::run(args, app),
     }
 }

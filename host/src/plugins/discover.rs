@@ -73,6 +73,20 @@ impl Plugin {
         )
     }
 
+    /// Whether it runs in a sandbox, with no more authority than was granted.
+    pub fn is_sandboxed(&self) -> bool {
+        super::gates::is_component(&self.library)
+    }
+
+    /// What runs it, as `--json` says it.
+    pub fn runtime(&self) -> &'static str {
+        if self.is_sandboxed() {
+            "wasm"
+        } else {
+            "native"
+        }
+    }
+
     /// The SHA-256 of its library in hexadecimal digits.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub(super) fn examine(candidate: &Candidate) -> Verdict {
     let outcome = if candidate.is_folder {
         examine_folder(&candidate.path, &mut files)
     } else {
-        examine_library(&candidate.path).map(|(_, passed)| passed)
+        examine_file(&candidate.path).map(|(passed, _)| passed)
     };
     Verdict { files, outcome }
 }
@@ -99,7 +99,7 @@ fn examine_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Passed, Sto
         )
     })?;
     files.push(library.clone());
-    let (_, passed) = examine_library(&library).map_err(|mut stopped| {
+    let (passed, _) = examine_file(&library).map_err(|mut stopped| {
         if matches!(stopped.refusal.step, Step::Read | Step::Stamp) {
             let name = folder.file_name().unwrap_or_default().to_string_lossy();
             stopped.refusal.hint =
@@ -140,17 +140,18 @@ pub(super) fn find_library(folder: &Path, manifest: &Manifest) -> Result<PathBuf
         fs::read_dir(folder).map_err(|error| format!("the folder cannot be read: {error}"))?;
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.ends_with(DLL_SUFFIX))
+        .filter(|name| name.ends_with(DLL_SUFFIX) || is_component(Path::new(name)))
         .collect();
     names.sort();
     let word = manifest.plugin.id.replace('-', "_");
     let usual = [
+        format!("{}.wasm", manifest.plugin.id),
         format!("{DLL_PREFIX}codex_plugin_{word}{DLL_SUFFIX}"),
         format!("{DLL_PREFIX}{word}{DLL_SUFFIX}"),
     ];
     match names.as_slice() {
         [] => Err(format!(
-            "there is no library ({DLL_SUFFIX}) beside {MANIFEST}"
+            "there is no library ({DLL_SUFFIX} or .wasm) beside {MANIFEST}"
         )),
         [only] => Ok(folder.join(only)),
         several => usual
@@ -164,6 +165,20 @@ pub(super) fn find_library(folder: &Path, manifest: &Manifest) -> Result<PathBuf
                 )
             }),
     }
+}
+
+/// Whether a file is a plugin in WebAssembly, by its name.
+pub(super) fn is_component(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "wasm")
+}
+
+/// Takes a library or a component through the gates; also gives the text of its manifest.
+pub(super) fn examine_file(path: &Path) -> Result<(Passed, String), Stopped> {
+    if is_component(path) {
+        return sandboxed::examine(path);
+    }
+    examine_library(path).map(|(stamp, passed)| (passed, stamp.manifest))
 }
 
 /// Takes a library through the gates; also gives its stamp, which the loader needs.
@@ -280,5 +295,6 @@ fn check_target(path: &Path, file: &ObjectFile, stamp: &Stamp) -> Result<(), Ref
     ))
 }
 
+mod sandboxed;
 #[cfg(test)]
 mod tests;

@@ -6,7 +6,6 @@ mod staged;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use codex_plugin_api::abi::stamp::Stamp;
 use codex_plugin_api::{Context, Error, ErrorKind, Kind, Result};
 use semver::Version;
 
@@ -20,7 +19,7 @@ use staged::Staged;
 /// What to install, and where.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// A library, or a folder with a manifest and a library.
+    /// A library or component, or a folder with a manifest and one of them.
     pub source: &'a Path,
     /// The folder that gets a folder `<id>`.
     pub root: &'a Path,
@@ -134,9 +133,9 @@ fn copy_into(plugin: &Plugin, candidate: &Candidate, staged: &Staged) -> Result<
     if candidate.is_folder {
         staged.copy(&candidate.path.join(MANIFEST), Path::new(MANIFEST))?;
     } else {
-        let (stamp, _): (Stamp, _) = gates::examine_library(&plugin.library)
-            .map_err(|stopped| stopped.refusal.to_error())?;
-        staged.write(Path::new(MANIFEST), stamp.manifest.as_bytes())?;
+        let (_, manifest) =
+            gates::examine_file(&plugin.library).map_err(|stopped| stopped.refusal.to_error())?;
+        staged.write(Path::new(MANIFEST), manifest.as_bytes())?;
     }
     Ok(name)
 }

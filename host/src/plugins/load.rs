@@ -11,6 +11,8 @@ use super::native::NativePlugin;
 use super::refusal::{Refusal, Step};
 use super::runtime::Runtime;
 use super::schema::ConfigSchema;
+use super::wasm::WasmPlugin;
+use crate::folders::Folders;
 
 /// A plugin that passed every gate.
 pub(super) struct Loaded {
@@ -97,12 +99,41 @@ impl Loaded {
     }
 }
 
-/// Opens a plugin's library. The file is looked at once more: it may have changed since the index was written.
-pub(super) fn open(plugin: &Plugin) -> std::result::Result<Box<dyn Runtime>, Refusal> {
-    open_library(&plugin.library, &plugin.manifest).map_err(|refusal| Refusal {
+/// Opens a plugin's library or component. The file is looked at once more: it may have changed since the index was
+/// written.
+pub(super) fn open(
+    plugin: &Plugin,
+    folders: &Folders,
+) -> std::result::Result<Box<dyn Runtime>, Refusal> {
+    let opened = if plugin.is_sandboxed() {
+        open_component(plugin, folders)
+    } else {
+        open_library(&plugin.library, &plugin.manifest)
+    };
+    opened.map_err(|refusal| Refusal {
         path: plugin.path.clone(),
         ..refusal
     })
+}
+
+fn changed(library: &Path) -> Refusal {
+    Refusal::new(
+        library,
+        Step::Manifest,
+        "it changed while codex-ml was running",
+        "start again",
+    )
+}
+
+fn open_component(
+    plugin: &Plugin,
+    folders: &Folders,
+) -> std::result::Result<Box<dyn Runtime>, Refusal> {
+    let (passed, _) = gates::examine_file(&plugin.library).map_err(|stopped| stopped.refusal)?;
+    if passed.manifest != plugin.manifest {
+        return Err(changed(&plugin.library));
+    }
+    WasmPlugin::open(plugin, folders).map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
 }
 
 fn open_library(
@@ -111,12 +142,7 @@ fn open_library(
 ) -> std::result::Result<Box<dyn Runtime>, Refusal> {
     let (stamp, passed) = gates::examine_library(library).map_err(|stopped| stopped.refusal)?;
     if passed.manifest != *expected {
-        return Err(Refusal::new(
-            library,
-            Step::Manifest,
-            "it changed while codex-ml was running",
-            "start again",
-        ));
+        return Err(changed(library));
     }
     NativePlugin::open(library, &stamp).map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
 }

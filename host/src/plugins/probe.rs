@@ -16,6 +16,7 @@ use super::load;
 use super::refusal::{Refusal, Step};
 use super::search::{Candidate, Origin};
 use super::{gates, load::Loaded};
+use crate::folders::Folders;
 use crate::output::{Color, Output};
 
 /// The argument that makes this executable the child.
@@ -49,14 +50,15 @@ pub fn serve(arguments: &[OsString]) -> ExitCode {
 }
 
 fn load_one(library: &Path) -> Result<Vec<(Kind, String)>, Refusal> {
-    let (_, passed) = gates::examine_library(library).map_err(|stopped| stopped.refusal)?;
+    let (passed, _) = gates::examine_file(library).map_err(|stopped| stopped.refusal)?;
     let candidate = Candidate {
         path: library.to_owned(),
         is_folder: false,
         origin: Origin::Option,
     };
     let plugin = Plugin::new(&candidate, passed);
-    let loaded = Loaded::new(&plugin, load::open(&plugin)?)?;
+    let runtime = load::open(&plugin, &Folders::from_environment())?;
+    let loaded = Loaded::new(&plugin, runtime)?;
     Ok(loaded
         .runtime
         .components()

@@ -78,7 +78,12 @@ impl Registry {
 
     /// The registry of plugins that were discovered already.
     pub(crate) fn of(catalog: Catalog, app: &App) -> Arc<Self> {
-        Self::with(catalog, app, Box::new(load::open))
+        let folders = app.folders.clone();
+        Self::with(
+            catalog,
+            app,
+            Box::new(move |plugin| load::open(plugin, &folders)),
+        )
     }
 
     pub(super) fn with(catalog: Catalog, app: &App, open: Box<Open>) -> Arc<Self> {

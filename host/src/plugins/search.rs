@@ -43,10 +43,10 @@ pub struct Place {
     pub origin: Origin,
 }
 
-/// What may be a plugin: a library, or a folder with a manifest and a library.
+/// What may be a plugin: a library or component, or a folder with a manifest and one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// The library or the folder.
+    /// The library, the component or the folder.
     pub path: PathBuf,
     /// Whether it is a folder.
     pub is_folder: bool,
@@ -154,9 +154,11 @@ fn list(place: &Place) -> io::Result<Vec<Candidate>> {
             continue;
         }
         let path = entry.path();
-        let library = name.ends_with(DLL_SUFFIX)
-            && (place.origin != Origin::Executable
-                || name.starts_with(&format!("{DLL_PREFIX}codex_plugin_")));
+        let library = if place.origin == Origin::Executable {
+            name.starts_with(&format!("{DLL_PREFIX}codex_plugin_")) && name.ends_with(DLL_SUFFIX)
+        } else {
+            name.ends_with(DLL_SUFFIX) || super::gates::is_component(&path)
+        };
         let is_folder =
             !library && place.origin != Origin::Executable && path.join(MANIFEST).is_file();
         if is_folder || library && !path.is_dir() {

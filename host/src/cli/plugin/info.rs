@@ -3,9 +3,12 @@
 use codex_plugin_api::{Error, Result};
 use serde_json::{Value, json};
 
+use super::{grant, limit};
 use crate::app::App;
 use crate::exit::Exit;
 use crate::output::plain;
+use crate::plugins::grants::limit::in_force;
+use crate::plugins::grants::{Grants, command_line, requests};
 use crate::plugins::nearest::nearest;
 use crate::plugins::{Plugin, Registry};
 
@@ -29,6 +32,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             schemas.push((entry, registry.schema(entry.kind, &entry.name)?));
         }
     }
+    let grants = plugin.is_sandboxed().then(|| decisions(app));
     if app.output.is_json() {
         let schemas: Vec<Value> = schemas
             .iter()
@@ -38,15 +42,19 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             .collect();
         let mut value = json!({
             "id": plugin.id(), "version": plugin.manifest.plugin.version, "path": plugin.path, "library": plugin.library,
-            "sha256": sha256, "runtime": "native", "origin": plugin.origin, "build": plugin.build, "manifest": plugin.manifest,
+            "sha256": sha256, "runtime": plugin.runtime(), "origin": plugin.origin, "build": plugin.build, "manifest": plugin.manifest,
         });
+        if let Some(grants) = &grants {
+            value["grant"] = grant::decision(plugin, grants);
+            value["limits"] = json!(in_force(&plugin.manifest, grants));
+        }
         if args.config {
             value["schemas"] = schemas.into();
         }
         app.output.value(&value)?;
         return Ok(Exit::Done);
     }
-    app.output.line(text(plugin, &sha256))?;
+    app.output.line(text(plugin, &sha256, grants.as_ref()))?;
     for (entry, schema) in schemas {
         app.output
             .line(keys(&format!("{} {}", entry.kind, entry.name), schema))?;
@@ -54,7 +62,17 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn find<'a>(registry: &'a Registry, id: &str) -> Result<&'a Plugin> {
+/// The user's decisions; without a file that can be trusted nothing is granted, and the rest can be shown all the same.
+fn decisions(app: &App) -> Grants {
+    let grants = Grants::open(app.folders.data.as_deref());
+    if let Some(problem) = grants.problem() {
+        let hint = problem.hint_text().unwrap_or_default();
+        app.output.warn(format!("{problem}; {hint}"));
+    }
+    grants
+}
+
+pub(super) fn find<'a>(registry: &'a Registry, id: &str) -> Result<&'a Plugin> {
     if let Some(plugin) = registry.plugins().iter().find(|plugin| plugin.id() == id) {
         return Ok(plugin);
     }
@@ -76,7 +94,7 @@ fn find<'a>(registry: &'a Registry, id: &str) -> Result<&'a Plugin> {
     )
 }
 
-fn text(plugin: &Plugin, sha256: &str) -> String {
+fn text(plugin: &Plugin, sha256: &str, grants: Option<&Grants>) -> String {
     let about = &plugin.manifest.plugin;
     let mut lines = vec![format!("{}: {}", plugin.title(), about.description)];
     let mut row = |name: &str, value: String| {
@@ -86,12 +104,17 @@ fn text(plugin: &Plugin, sha256: &str) -> String {
     };
     row("path", plugin.library.display().to_string());
     row("sha256", sha256.to_owned());
+    let build = &plugin.build;
     row(
         "built",
-        format!(
-            "with plugin API {}, {}, for {}",
-            plugin.build.api_version, plugin.build.rustc, plugin.build.target
-        ),
+        if plugin.is_sandboxed() {
+            format!("for plugin API {}", build.api_version)
+        } else {
+            format!(
+                "with plugin API {}, {}, for {}",
+                build.api_version, build.rustc, build.target
+            )
+        },
     );
     row("authors", about.authors.join(", "));
     row("licence", about.license.clone().unwrap_or_default());
@@ -102,20 +125,56 @@ fn text(plugin: &Plugin, sha256: &str) -> String {
         line.trim_end().to_owned()
     }));
     lines.push("may".to_owned());
-    lines.extend(
-        authority(plugin)
-            .into_iter()
-            .map(|line| format!("  {line}")),
-    );
+    let may = grants.map_or_else(|| authority(plugin), |grants| granted(plugin, grants));
+    lines.extend(may.into_iter().map(|line| format!("  {line}")));
+    if let Some(grants) = grants {
+        lines.push("limits".to_owned());
+        lines.extend(in_force(&plugin.manifest, grants).iter().map(|limit| {
+            let origin = limit::origin(limit, &plugin.manifest);
+            format!("  {:14}  {:8}  {origin}", limit.key, limit.value)
+        }));
+    }
     plain(&lines.join("\n"))
 }
 
+/// What a sandboxed plugin can touch: what it asks for, and what became of it.
+fn granted(plugin: &Plugin, grants: &Grants) -> Vec<String> {
+    let mut lines = vec![SANDBOXED.to_owned()];
+    lines.extend(grant::lines_of(plugin, grants));
+    let standing = grants.standing(&plugin.manifest);
+    if let Some(remark) = grant::remark(&standing) {
+        lines.push(remark.to_owned());
+        lines.push(command_line(&plugin.manifest));
+    }
+    lines
+}
+
+const SANDBOXED: &str = "compute in a sandbox, and nothing else that you do not grant";
+
 /// What the plugin can touch, one line each: what a user should read before installing it.
 pub(super) fn authority(plugin: &Plugin) -> Vec<String> {
+    if plugin.is_sandboxed() {
+        let mut lines = vec![format!("it may {SANDBOXED}")];
+        let requests = requests(&plugin.manifest);
+        lines.extend(
+            requests
+                .iter()
+                .map(|request| match request.reason.as_str() {
+                    "" => format!("it asks to {}", request.what),
+                    reason => format!("it asks to {}: {reason}", request.what),
+                }),
+        );
+        if !requests.is_empty() {
+            lines.push(format!("decide: codex-ml plugin grant {}", plugin.id()));
+        }
+        return lines;
+    }
     let mut lines = vec!["native code: it runs with your full authority".to_owned()];
-    let asked = plugin.manifest.permissions.lines();
     lines.extend(
-        asked
+        plugin
+            .manifest
+            .permissions
+            .lines()
             .into_iter()
             .map(|(what, why)| format!("it says that it will {what}: {why}")),
     );

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     }
     if app.output.is_json() {
         app.output.value(&json!({
-            "id": plugin.id(), "version": plugin.manifest.plugin.version, "kinds": plugin.kinds(), "runtime": "native",
+            "id": plugin.id(), "version": plugin.manifest.plugin.version, "kinds": plugin.kinds(), "runtime": plugin.runtime(),
             "path": plugin.path, "replaced": installed.replaced, "permissions": plugin.manifest.permissions,
         }))?;
     } else {

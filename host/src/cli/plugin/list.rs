@@ -19,6 +19,23 @@ struct Row<'a> {
     state: &'static str,
 }
 
+/// What would run a candidate, by its name, or by what lies in its folder.
+fn runtime_of(path: &Path) -> &'static str {
+    let sandboxed = |path: &Path| {
+        path.extension()
+            .is_some_and(|extension| extension == "wasm")
+    };
+    let inside = || {
+        let entries = path.read_dir().ok()?;
+        entries.flatten().find(|entry| sandboxed(&entry.path()))
+    };
+    if sandboxed(path) || inside().is_some() {
+        "wasm"
+    } else {
+        "native"
+    }
+}
+
 impl<'a> Row<'a> {
     fn new(manifest: Option<&Manifest>, path: &'a Path, state: &'static str) -> Self {
         let mut kinds: Vec<Kind> = manifest
@@ -38,7 +55,7 @@ impl<'a> Row<'a> {
             id: manifest.map_or_else(file, |manifest| manifest.plugin.id.clone()),
             version: manifest.map(|manifest| manifest.plugin.version.to_string()),
             kinds,
-            runtime: "native",
+            runtime: runtime_of(path),
             path,
             state,
         }
