@@ -42,7 +42,10 @@ impl Targets {
         let Some(targets) = &self.targets else {
             let found = chosen(&USUAL);
             return if found.is_empty() {
-                Err(refuse(format!("no site has one of the roles {}", USUAL.join(", "))))
+                Err(refuse(format!(
+                    "no site has one of the roles {}",
+                    USUAL.join(", ")
+                )))
             } else {
                 Ok(found)
             };
@@ -52,10 +55,14 @@ impl Targets {
         }
         for target in targets {
             if !sites.iter().any(|site| means(target, site)) {
-                return Err(refuse(format!("no site has the role or the name {target:?}")));
+                return Err(refuse(format!(
+                    "no site has the role or the name {target:?}"
+                )));
             }
         }
-        Ok(chosen(&targets.iter().map(String::as_str).collect::<Vec<_>>()))
+        Ok(chosen(
+            &targets.iter().map(String::as_str).collect::<Vec<_>>(),
+        ))
     }
 }
 
@@ -93,7 +100,10 @@ mod tests {
     #[test]
     fn the_usual_roles_are_those_of_the_paper() {
         let found = names(None, &llama()).expect("they are there");
-        assert_eq!(found, ["layers.0.k_proj", "layers.0.v_proj", "layers.0.up_proj"]);
+        assert_eq!(
+            found,
+            ["layers.0.k_proj", "layers.0.v_proj", "layers.0.up_proj"]
+        );
         let gpt2 = sites(&[("h.0.c_attn", "query-key-value"), ("h.0.c_proj", "output")]);
         assert_eq!(names(None, &gpt2).expect("it is there"), ["h.0.c_attn"]);
     }
@@ -102,14 +112,21 @@ mod tests {
     fn targets_are_roles_or_whole_endings() {
         let found = names(Some(&["query", "up_proj"]), &llama()).expect("they are there");
         assert_eq!(found, ["layers.0.q_proj", "layers.0.up_proj"]);
-        assert!(names(Some(&["proj"]), &llama()).is_err(), "half a word is no ending");
+        assert!(
+            names(Some(&["proj"]), &llama()).is_err(),
+            "half a word is no ending"
+        );
     }
 
     #[test]
     fn what_is_not_there_is_refused_with_what_is() {
         for targets in [Some(&["key", "gate"][..]), Some(&[]), None] {
             let others = sites(&[("zeta.first", "mixing"), ("zeta.key", "key2")]);
-            let model = if targets.is_some() { llama() } else { others[..1].to_vec() };
+            let model = if targets.is_some() {
+                llama()
+            } else {
+                others[..1].to_vec()
+            };
             let error = names(targets, &model).expect_err("refused");
             let hint = error.hint.expect("a hint");
             assert!(model.iter().all(|site| hint.contains(&site.name)), "{hint}");

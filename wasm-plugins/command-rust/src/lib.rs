@@ -68,7 +68,9 @@ impl Guest for Plugin {
             })?;
             host::progress("counting", words.bytes(), size);
         }
-        let report = words.report(top).map_err(|at| Error::data(format!("{path} is not UTF-8: byte {at}")))?;
+        let report = words
+            .report(top)
+            .map_err(|at| Error::data(format!("{path} is not UTF-8: byte {at}")))?;
         terminal::print(&report)?;
         Ok(0)
     }

@@ -46,7 +46,10 @@ impl Words {
         let mut text = std::mem::take(&mut self.rest);
         text.extend_from_slice(part);
         // White space of one byte is white space wherever a character was cut.
-        let whole = text.iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
+        let whole = text
+            .iter()
+            .rposition(u8::is_ascii_whitespace)
+            .map_or(0, |at| at + 1);
         self.rest = text.split_off(whole);
         self.count(&text, start)
     }
@@ -129,7 +132,11 @@ bytes                     45
            2  kůň
 ";
         assert_eq!(report(TEXT, 1000, false), expected);
-        assert!(report(TEXT, 1000, true).contains("3  the\n"), "{}", report(TEXT, 1000, true));
+        assert!(
+            report(TEXT, 1000, true).contains("3  the\n"),
+            "{}",
+            report(TEXT, 1000, true)
+        );
         assert!(report("", 1, false).starts_with("lines                      0\n"));
         assert!(report("a\n", 1, false).starts_with("lines                      1\n"));
     }
@@ -137,7 +144,11 @@ bytes                     45
     #[test]
     fn how_the_text_is_divided_does_not_matter() {
         for part in 1..TEXT.len() {
-            assert_eq!(report(TEXT, part, true), report(TEXT, 1000, true), "parts of {part}");
+            assert_eq!(
+                report(TEXT, part, true),
+                report(TEXT, 1000, true),
+                "parts of {part}"
+            );
         }
     }
 

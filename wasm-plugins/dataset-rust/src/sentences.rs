@@ -11,12 +11,30 @@ struct Form {
 }
 
 const FORMS: [Form; 6] = [
-    Form { words: ["", " plus ", " is "], result: |a, b| a + b },
-    Form { words: ["", " minus ", " is "], result: |a, b| a - b },
-    Form { words: ["", " times ", " is "], result: |a, b| a * b },
-    Form { words: ["the sum of ", " and ", " is "], result: |a, b| a + b },
-    Form { words: ["taking ", " from ", " leaves "], result: |a, b| b - a },
-    Form { words: ["the product of ", " and ", " is "], result: |a, b| a * b },
+    Form {
+        words: ["", " plus ", " is "],
+        result: |a, b| a + b,
+    },
+    Form {
+        words: ["", " minus ", " is "],
+        result: |a, b| a - b,
+    },
+    Form {
+        words: ["", " times ", " is "],
+        result: |a, b| a * b,
+    },
+    Form {
+        words: ["the sum of ", " and ", " is "],
+        result: |a, b| a + b,
+    },
+    Form {
+        words: ["taking ", " from ", " leaves "],
+        result: |a, b| b - a,
+    },
+    Form {
+        words: ["the product of ", " and ", " is "],
+        result: |a, b| a * b,
+    },
 ];
 
 /// The configuration is the dataset: nothing else is kept.
@@ -45,7 +63,12 @@ impl Sentences {
 
     /// Everything that the rows depend on; the number in front changes when the sentences do.
     pub(crate) fn fingerprint(&self) -> String {
-        let Self { rows, seed, largest, sentences } = self;
+        let Self {
+            rows,
+            seed,
+            largest,
+            sentences,
+        } = self;
         format!("arithmetic-1-rows-{rows}-seed-{seed}-largest-{largest}-sentences-{sentences}")
     }
 
@@ -69,7 +92,11 @@ impl Sentences {
             let [before, between, behind] = form.words;
             let space = if index == 0 { "" } else { " " };
             // Writing to a String cannot fail.
-            let _ = write!(text, "{space}{before}{a}{between}{b}{behind}{}.", (form.result)(a, b));
+            let _ = write!(
+                text,
+                "{space}{before}{a}{between}{b}{behind}{}.",
+                (form.result)(a, b)
+            );
         }
     }
 }
@@ -100,7 +127,12 @@ mod tests {
     use super::*;
 
     fn small() -> Sentences {
-        Sentences { rows: 1000, seed: 3, largest: 2, sentences: 1 }
+        Sentences {
+            rows: 1000,
+            seed: 3,
+            largest: 2,
+            sentences: 1,
+        }
     }
 
     fn text(dataset: &Sentences, row: u64) -> String {
@@ -113,7 +145,11 @@ mod tests {
     fn every_sentence_there_is_comes_and_none_else() {
         let dataset = small();
         let found: BTreeSet<String> = (0..dataset.rows).map(|row| text(&dataset, row)).collect();
-        assert_eq!(found.len() as u64, dataset.choices(), "so each has 1 / choices");
+        assert_eq!(
+            found.len() as u64,
+            dataset.choices(),
+            "so each has 1 / choices"
+        );
         assert!(found.contains("taking 2 from 1 leaves -1."), "{found:?}");
         assert!(found.contains("2 times 2 is 4."), "{found:?}");
         let expected = -(6.0_f64 * 9.0).ln();
@@ -122,15 +158,39 @@ mod tests {
 
     #[test]
     fn rows_and_fingerprint_depend_on_every_key() {
-        let dataset = Sentences { sentences: 3, ..small() };
+        let dataset = Sentences {
+            sentences: 3,
+            ..small()
+        };
         assert_eq!(text(&dataset, 5), text(&dataset.clone(), 5));
         assert_ne!(text(&dataset, 5), text(&dataset, 6));
-        assert_ne!(text(&dataset, 5), text(&Sentences { seed: 4, ..dataset.clone() }, 5));
+        assert_ne!(
+            text(&dataset, 5),
+            text(
+                &Sentences {
+                    seed: 4,
+                    ..dataset.clone()
+                },
+                5
+            )
+        );
         let others = [
-            Sentences { rows: 1, ..dataset.clone() },
-            Sentences { seed: 4, ..dataset.clone() },
-            Sentences { largest: 9, ..dataset.clone() },
-            Sentences { sentences: 2, ..dataset.clone() },
+            Sentences {
+                rows: 1,
+                ..dataset.clone()
+            },
+            Sentences {
+                seed: 4,
+                ..dataset.clone()
+            },
+            Sentences {
+                largest: 9,
+                ..dataset.clone()
+            },
+            Sentences {
+                sentences: 2,
+                ..dataset.clone()
+            },
         ];
         for other in others {
             assert_ne!(other.fingerprint(), dataset.fingerprint());
@@ -139,8 +199,14 @@ mod tests {
 
     #[test]
     fn a_value_out_of_range_is_named() {
-        let wrong = Sentences { largest: 0, ..small() };
-        assert_eq!(wrong.check(), Err("largest is 0, it must be 1 to 1000000".to_owned()));
+        let wrong = Sentences {
+            largest: 0,
+            ..small()
+        };
+        assert_eq!(
+            wrong.check(),
+            Err("largest is 0, it must be 1 to 1000000".to_owned())
+        );
         assert_eq!(small().check(), Ok(()));
     }
 
@@ -150,6 +216,9 @@ mod tests {
         for row in 0..60_000 {
             counts[below(random(1, row, 0), 6) as usize] += 1;
         }
-        assert!(counts.iter().all(|count| (9_600..10_400).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (9_600..10_400).contains(count)),
+            "{counts:?}"
+        );
     }
 }

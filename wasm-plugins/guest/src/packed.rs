@@ -83,7 +83,9 @@ mod tests {
 
     #[test]
     fn a_number_that_was_cut_is_named() {
-        let error = unpack::<f32>("log-probabilities", &[0; 6]).err().expect("6 bytes");
+        let error = unpack::<f32>("log-probabilities", &[0; 6])
+            .err()
+            .expect("6 bytes");
         assert_eq!(
             error.message,
             "log-probabilities has 6 bytes, which is no multiple of 4"

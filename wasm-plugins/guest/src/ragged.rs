@@ -97,7 +97,14 @@ mod tests {
         }
         let built = builder.build();
         assert_eq!(texts(&built).expect("well formed"), ["kůň", "", "🦀"]);
-        assert!(texts(&Texts { bytes: Vec::new(), offsets: Vec::new() }).expect("none").is_empty());
+        assert!(
+            texts(&Texts {
+                bytes: Vec::new(),
+                offsets: Vec::new()
+            })
+            .expect("none")
+            .is_empty()
+        );
     }
 
     #[test]
@@ -106,7 +113,10 @@ mod tests {
             ids: pack([5_u32, 6, 7]),
             offsets: pack(offsets.iter().copied()),
         };
-        assert_eq!(sequences(&ids(&[0, 2, 2, 3])).expect("fits"), [vec![5, 6], vec![], vec![7]]);
+        assert_eq!(
+            sequences(&ids(&[0, 2, 2, 3])).expect("fits"),
+            [vec![5, 6], vec![], vec![7]]
+        );
         for offsets in [&[0, 2][..], &[1, 3], &[0, 4, 3], &[]] {
             assert!(sequences(&ids(offsets)).is_err(), "{offsets:?}");
         }

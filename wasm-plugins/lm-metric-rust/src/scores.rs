@@ -75,8 +75,9 @@ impl Scores {
         // Apart from the sum, so that each loop is as short as it can be.
         if let Some(at) = scores.clone().position(f32::is_nan) {
             return Err(
-                Error::data(format!("log-probability {at} of {count} is not a number"))
-                    .with_hint("the model's weights may have diverged: lower training.learning_rate"),
+                Error::data(format!("log-probability {at} of {count} is not a number")).with_hint(
+                    "the model's weights may have diverged: lower training.learning_rate",
+                ),
             );
         }
         for score in scores {
@@ -158,7 +159,9 @@ mod tests {
     fn of(samples: &[(f32, u32)], bytes: &[u64]) -> Scores {
         let mut metric = Scores::new(&Config { top_k: 2 }).expect("valid");
         let (scores, ranks) = (samples.iter().map(|s| s.0), samples.iter().map(|s| s.1));
-        metric.update(scores, ranks, bytes.iter().copied()).expect("good samples");
+        metric
+            .update(scores, ranks, bytes.iter().copied())
+            .expect("good samples");
         metric
     }
 
@@ -177,9 +180,21 @@ mod tests {
             assert_eq!(name, due_name);
             assert!((value - due).abs() < 1e-12, "{name} is {value}, not {due}");
         }
-        assert!(of(&[], &[]).compute().iter().all(|(_, value)| value.is_nan()));
-        let names: Vec<String> = of(&[(-1.0, 0)], &[]).compute().into_iter().map(|s| s.0).collect();
-        assert!(!names.contains(&"bits_per_byte".to_owned()), "there is nothing to divide by");
+        assert!(
+            of(&[], &[])
+                .compute()
+                .iter()
+                .all(|(_, value)| value.is_nan())
+        );
+        let names: Vec<String> = of(&[(-1.0, 0)], &[])
+            .compute()
+            .into_iter()
+            .map(|s| s.0)
+            .collect();
+        assert!(
+            !names.contains(&"bits_per_byte".to_owned()),
+            "there is nothing to divide by"
+        );
     }
 
     #[test]
@@ -199,8 +214,16 @@ mod tests {
     fn samples_that_make_no_sense_are_refused() {
         let mut metric = of(&[], &[]);
         let before = metric;
-        assert!(metric.update([-1.0].into_iter(), [].into_iter(), [].into_iter()).is_err());
-        assert!(metric.update([f32::NAN].into_iter(), [0].into_iter(), [].into_iter()).is_err());
+        assert!(
+            metric
+                .update([-1.0].into_iter(), [].into_iter(), [].into_iter())
+                .is_err()
+        );
+        assert!(
+            metric
+                .update([f32::NAN].into_iter(), [0].into_iter(), [].into_iter())
+                .is_err()
+        );
         assert_eq!(metric, before);
     }
 }

@@ -27,7 +27,10 @@ struct Node {
 impl Node {
     fn add(&mut self, id: u32, count: u32) {
         self.total += u64::from(count);
-        match self.followers.binary_search_by_key(&id, |follower| follower.0) {
+        match self
+            .followers
+            .binary_search_by_key(&id, |follower| follower.0)
+        {
             Ok(at) => self.followers[at].1 = self.followers[at].1.saturating_add(count),
             Err(at) => self.followers.insert(at, (id, count)),
         }
@@ -76,7 +79,10 @@ impl Counts {
         let Some((&id, before)) = ngram.split_last() else {
             return;
         };
-        let node = before.iter().rev().fold(0, |node, &token| self.child(node, token));
+        let node = before
+            .iter()
+            .rev()
+            .fold(0, |node, &token| self.child(node, token));
         self.nodes[node as usize].add(id, count);
     }
 
@@ -119,7 +125,9 @@ impl Counts {
         let mut rest = before.iter().rev().take(self.order - 1);
         std::iter::from_fn(move || {
             let this = node?;
-            node = rest.next().and_then(|&token| self.children.get(&(this, token)).copied());
+            node = rest
+                .next()
+                .and_then(|&token| self.children.get(&(this, token)).copied());
             Some(&self.nodes[this as usize])
         })
         .filter(|node| node.total > 0)
@@ -127,10 +135,18 @@ impl Counts {
 
     /// The probability of a token: each context's discounted share, and what it discounted spread as the shorter context
     /// has it; in the end all `vocab_size` tokens are alike.
-    pub(crate) fn probability(&self, before: &[u32], id: u32, vocab_size: u32, discount: f64) -> f64 {
+    pub(crate) fn probability(
+        &self,
+        before: &[u32],
+        id: u32,
+        vocab_size: u32,
+        discount: f64,
+    ) -> f64 {
         let all_alike = 1.0 / f64::from(vocab_size);
         self.path(before).fold(all_alike, |shorter, node| {
-            let found = node.followers.binary_search_by_key(&id, |follower| follower.0);
+            let found = node
+                .followers
+                .binary_search_by_key(&id, |follower| follower.0);
             let share = found.map_or(0.0, |at| node.share(node.followers[at].1, discount));
             node.rest(discount) * shorter + share
         })
@@ -157,14 +173,18 @@ impl Counts {
 
     /// How many different n-grams of a length there are.
     pub(crate) fn distinct(&self, length: usize) -> u64 {
-        let followers = self.of_length(length).map(|(_, node)| node.followers.len() as u64);
+        let followers = self
+            .of_length(length)
+            .map(|(_, node)| node.followers.len() as u64);
         followers.sum()
     }
 
     /// The squares of all counts of n-grams of a length, added up.
     pub(crate) fn squares(&self, length: usize) -> f64 {
         let counts = self.of_length(length).flat_map(|(_, node)| &node.followers);
-        counts.map(|&(_, count)| f64::from(count) * f64::from(count)).sum()
+        counts
+            .map(|&(_, count)| f64::from(count) * f64::from(count))
+            .sum()
     }
 
     /// The n-grams of a length in order, each with its count.
@@ -246,7 +266,10 @@ mod tests {
         assert_eq!(first.squares(2), 1.0 + 4.0 + 4.0 + 1.0);
         let mut only = Counts::new(3);
         only.merge(&second, |length| length == 2);
-        assert_eq!((only.distinct(1), only.distinct(2), only.distinct(3)), (0, 3, 0));
+        assert_eq!(
+            (only.distinct(1), only.distinct(2), only.distinct(3)),
+            (0, 3, 0)
+        );
     }
 
     #[test]

@@ -54,8 +54,15 @@ pub(crate) fn weights(model: &Ngram) -> File {
     };
     for length in 1..=model.settings().order as usize {
         let ngrams = model.counts().ngrams(length);
-        let (shape, counts) = (vec![ngrams.len(), length], pack(ngrams.iter().map(|(_, count)| *count)));
-        add(format!("ngrams.{length}"), shape, pack(ngrams.iter().flat_map(|(ids, _)| ids.iter().copied())));
+        let (shape, counts) = (
+            vec![ngrams.len(), length],
+            pack(ngrams.iter().map(|(_, count)| *count)),
+        );
+        add(
+            format!("ngrams.{length}"),
+            shape,
+            pack(ngrams.iter().flat_map(|(ids, _)| ids.iter().copied())),
+        );
         add(format!("counts.{length}"), vec![ngrams.len()], counts);
     }
     head.insert("__metadata__".to_owned(), json!({"format": "pt"}));
@@ -89,33 +96,56 @@ pub(crate) fn open(path: &str, files: &[File]) -> Result<Ngram, Error> {
     let config: Value = serde_json::from_slice(find(path, files, CONFIG)?)
         .map_err(|why| bad(format!("is not JSON: {why}")))?;
     if config["model_type"] != MODEL_TYPE {
-        return Err(bad(format!("has the model_type {}, not {MODEL_TYPE}", config["model_type"])));
+        return Err(bad(format!(
+            "has the model_type {}, not {MODEL_TYPE}",
+            config["model_type"]
+        )));
     }
-    let settings: Settings = serde_json::from_value(config).map_err(|why| bad(format!("is wrong: {why}")))?;
-    let mut model = Ngram::new(settings).map_err(|error| bad(format!("is wrong: {}", error.message)))?;
+    let settings: Settings =
+        serde_json::from_value(config).map_err(|why| bad(format!("is wrong: {why}")))?;
+    let mut model =
+        Ngram::new(settings).map_err(|error| bad(format!("is wrong: {}", error.message)))?;
     model.replace(read_weights(path, files, &settings)?)?;
     Ok(model)
 }
 
 /// Reads the counts of a model of these settings.
-pub(crate) fn read_weights(path: &str, files: &[File], settings: &Settings) -> Result<Counts, Error> {
+pub(crate) fn read_weights(
+    path: &str,
+    files: &[File],
+    settings: &Settings,
+) -> Result<Counts, Error> {
     let content = find(path, files, WEIGHTS)?;
     let bad = |why: &str| {
-        Error::data(format!("{WEIGHTS} in {path} {why}")).with_hint("copy the folder again, or train the model anew")
+        Error::data(format!("{WEIGHTS} in {path} {why}"))
+            .with_hint("copy the folder again, or train the model anew")
     };
     let (length, rest) = content.split_at_checked(8).ok_or_else(|| bad("is cut"))?;
-    let length = unpack::<u64>("a length", length)?.next().unwrap_or_default();
+    let length = unpack::<u64>("a length", length)?
+        .next()
+        .unwrap_or_default();
     let length = usize::try_from(length).map_err(|_| bad("is cut"))?;
     let (head, data) = rest.split_at_checked(length).ok_or_else(|| bad("is cut"))?;
-    let head: BTreeMap<String, Value> = serde_json::from_slice(head).map_err(|_| bad("has no head"))?;
+    let head: BTreeMap<String, Value> =
+        serde_json::from_slice(head).map_err(|_| bad("has no head"))?;
     let tensor = |name: &str, due: &[usize]| -> Result<Vec<u32>, Error> {
-        let entry = head.get(name).and_then(|entry| serde_json::from_value::<Entry>(entry.clone()).ok());
+        let entry = head
+            .get(name)
+            .and_then(|entry| serde_json::from_value::<Entry>(entry.clone()).ok());
         let entry = entry.ok_or_else(|| bad(&format!("has no tensor {name}")))?;
         let [start, end] = entry.data_offsets;
-        let part = data.get(start..end).ok_or_else(|| bad(&format!("is cut within {name}")))?;
-        let bytes = entry.shape.iter().try_fold(4_usize, |bytes, &length| bytes.checked_mul(length));
+        let part = data
+            .get(start..end)
+            .ok_or_else(|| bad(&format!("is cut within {name}")))?;
+        let bytes = entry
+            .shape
+            .iter()
+            .try_fold(4_usize, |bytes, &length| bytes.checked_mul(length));
         if entry.dtype != "U32" || entry.shape.get(1..) != Some(due) || bytes != Some(part.len()) {
-            return Err(bad(&format!("has a tensor {name} of {} {:?}", entry.dtype, entry.shape)));
+            return Err(bad(&format!(
+                "has a tensor {name} of {} {:?}",
+                entry.dtype, entry.shape
+            )));
         }
         Ok(unpack(name, part)?.collect())
     };
@@ -124,10 +154,15 @@ pub(crate) fn read_weights(path: &str, files: &[File], settings: &Settings) -> R
         let names = (format!("ngrams.{length}"), format!("counts.{length}"));
         let (ids, numbers) = (tensor(&names.0, &[length])?, tensor(&names.1, &[])?);
         if ids.len() != length * numbers.len() || numbers.contains(&0) {
-            return Err(bad(&format!("has counts.{length} that do not belong to ngrams.{length}")));
+            return Err(bad(&format!(
+                "has counts.{length} that do not belong to ngrams.{length}"
+            )));
         }
         if let Some(id) = ids.iter().find(|&&id| id >= settings.vocab_size) {
-            return Err(bad(&format!("has id {id}, and the vocabulary is {}", settings.vocab_size)));
+            return Err(bad(&format!(
+                "has id {id}, and the vocabulary is {}",
+                settings.vocab_size
+            )));
         }
         for (ngram, &count) in ids.chunks_exact(length).zip(&numbers) {
             counts.add_one(ngram, count);
@@ -180,21 +215,31 @@ mod tests {
                 name: WEIGHTS.to_owned(),
                 content: whole[1].content[..cut].to_vec(),
             };
-            let error = open("folder", &[config.clone(), file]).err().expect("it was cut");
-            assert!(error.message.contains("model.safetensors in folder"), "{error:?}");
+            let error = open("folder", &[config.clone(), file])
+                .err()
+                .expect("it was cut");
+            assert!(
+                error.message.contains("model.safetensors in folder"),
+                "{error:?}"
+            );
         }
         assert!(open("folder", &whole[..1]).is_err());
         let other = File {
             name: CONFIG.to_owned(),
             content: br#"{"model_type": "gpt2"}"#.to_vec(),
         };
-        let error = open("folder", &[other, whole[1].clone()]).err().expect("another model");
+        let error = open("folder", &[other, whole[1].clone()])
+            .err()
+            .expect("another model");
         assert!(error.message.contains("gpt2"), "{error:?}");
     }
 
     #[test]
     fn ids_beyond_the_vocabulary_are_refused() {
-        let small = Settings { vocab_size: 3, ..settings() };
+        let small = Settings {
+            vocab_size: 3,
+            ..settings()
+        };
         assert!(read_weights("folder", &files(&trained()), &small).is_err());
     }
 }

@@ -14,8 +14,8 @@ mod model;
 mod pattern;
 
 use codex_guest::types::{
-    AdapterPlan, Batch, Error, File, GradientSummary, Ids, Loss, ModelInfo, OptimizerStep, Parameter,
-    ScoreRequest, Scores, Site, TrainingPass, TrainingSettings,
+    AdapterPlan, Batch, Error, File, GradientSummary, Ids, Loss, ModelInfo, OptimizerStep,
+    Parameter, ScoreRequest, Scores, Site, TrainingPass, TrainingSettings,
 };
 use codex_guest::{Component, pack, sequences, unpack};
 

@@ -28,13 +28,23 @@ pub(crate) struct Settings {
 
 impl Settings {
     fn check(&self) -> Result<(), Error> {
-        let Self { vocab_size, sequence_length, order, discount, .. } = *self;
+        let Self {
+            vocab_size,
+            sequence_length,
+            order,
+            discount,
+            ..
+        } = *self;
         if vocab_size == 0 || !(1..=16).contains(&order) {
-            return Err(Error::config(format!("vocab_size is {vocab_size} and order {order}"))
-                .with_hint("there must be a token, and an order of 1 to 16"));
+            return Err(
+                Error::config(format!("vocab_size is {vocab_size} and order {order}"))
+                    .with_hint("there must be a token, and an order of 1 to 16"),
+            );
         }
         if !(discount > 0.0 && discount < 1.0) {
-            return Err(Error::config(format!("discount is {discount}, it must lie between 0 and 1")));
+            return Err(Error::config(format!(
+                "discount is {discount}, it must lie between 0 and 1"
+            )));
         }
         if sequence_length < order {
             return Err(Error::config(format!(
@@ -121,13 +131,18 @@ impl Ngram {
     }
 
     fn trains(&self, length: usize) -> bool {
-        self.training.as_ref().is_none_or(|training| training.trains[length - 1])
+        self.training
+            .as_ref()
+            .is_none_or(|training| training.trains[length - 1])
     }
 
     pub(crate) fn info(&self) -> ModelInfo {
         ModelInfo {
             architecture: crate::folder::MODEL_TYPE.to_owned(),
-            parameters: self.lengths().map(|length| self.counts.distinct(length)).sum(),
+            parameters: self
+                .lengths()
+                .map(|length| self.counts.distinct(length))
+                .sum(),
             vocab_size: self.settings.vocab_size,
             max_sequence_length: self.settings.sequence_length,
             hidden_size: 0,
@@ -156,17 +171,19 @@ impl Ngram {
             Some(labels) => Some(unpack::<i64>("labels", labels)?),
             None => None,
         };
-        if let Some(labels) = &labels
-            && labels.len() != count
-        {
-            return Err(Error::data(format!("{} labels come with {count} ids", labels.len())));
+        let given = labels.as_ref().map_or(count, ExactSizeIterator::len);
+        if given != count {
+            return Err(Error::data(format!("{given} labels come with {count} ids")));
         }
         let mut read = Vec::with_capacity(all.len());
         for (number, ids) in all.into_iter().enumerate() {
             self.check(number, &ids, 0)?;
             let labels = match &mut labels {
                 None => ids.iter().map(|&id| Some(id)).collect(),
-                Some(labels) => labels.take(ids.len()).map(|label| self.label(label)).collect::<Result<_, _>>()?,
+                Some(labels) => labels
+                    .take(ids.len())
+                    .map(|label| self.label(label))
+                    .collect::<Result<_, _>>()?,
             };
             read.push(Sequence { ids, labels });
         }
@@ -204,13 +221,22 @@ impl Ngram {
 
     /// ln p; rounding may lift a sure token above 0.
     fn log_probability(&self, before: &[u32], target: u32) -> f64 {
-        let Settings { vocab_size, discount, .. } = self.settings;
-        let probability = self.counts.probability(before, target, vocab_size, discount);
+        let Settings {
+            vocab_size,
+            discount,
+            ..
+        } = self.settings;
+        let probability = self
+            .counts
+            .probability(before, target, vocab_size, discount);
         probability.ln().min(0.0)
     }
 
     fn loss(&self, sequences: &[Sequence]) -> Loss {
-        let mut loss = Loss { sum: 0.0, targets: 0 };
+        let mut loss = Loss {
+            sum: 0.0,
+            targets: 0,
+        };
         for (before, target) in sequences.iter().flat_map(Sequence::targets) {
             loss.sum -= self.log_probability(before, target);
             loss.targets += 1;
@@ -231,7 +257,8 @@ impl Ngram {
                     scores.push(self.log_probability(before, target) as f32);
                 }
                 if request.contains(ScoreRequest::RANKS) {
-                    self.counts.distribution(before, self.settings.discount, &mut all);
+                    self.counts
+                        .distribution(before, self.settings.discount, &mut all);
                     let own = all[target as usize];
                     ranks.push(all.iter().filter(|&&other| other > own).count() as u32);
                 }
@@ -251,17 +278,27 @@ impl Ngram {
 
     pub(crate) fn begin_training(&mut self, settings: &TrainingSettings) -> Result<(), Error> {
         if settings.task != "causal-lm" {
-            return Err(Error::config(format!("the task is {}, and n-grams can only do causal-lm", settings.task))
-                .with_hint("set training.task to causal-lm"));
+            return Err(Error::config(format!(
+                "the task is {}, and n-grams can only do causal-lm",
+                settings.task
+            ))
+            .with_hint("set training.task to causal-lm"));
         }
         let names: Vec<String> = self.lengths().map(name).collect();
         for pattern in &settings.freeze {
             if !names.iter().any(|name| pattern::fits(pattern, name)) {
-                return Err(Error::config(format!("no parameter fits the freeze pattern {pattern:?}"))
-                    .with_hint(format!("the parameters are {}", names.join(", "))));
+                return Err(Error::config(format!(
+                    "no parameter fits the freeze pattern {pattern:?}"
+                ))
+                .with_hint(format!("the parameters are {}", names.join(", "))));
             }
         }
-        let trains = |name: &String| !settings.freeze.iter().any(|pattern| pattern::fits(pattern, name));
+        let trains = |name: &String| {
+            !settings
+                .freeze
+                .iter()
+                .any(|pattern| pattern::fits(pattern, name))
+        };
         self.training = Some(Training {
             fresh: Counts::new(self.settings.order as usize),
             loss_scale: 0.0,
@@ -270,7 +307,11 @@ impl Ngram {
         Ok(())
     }
 
-    pub(crate) fn forward_backward(&mut self, batch: &Batch, pass: &TrainingPass) -> Result<Loss, Error> {
+    pub(crate) fn forward_backward(
+        &mut self,
+        batch: &Batch,
+        pass: &TrainingPass,
+    ) -> Result<Loss, Error> {
         let sequences = self.read(batch)?;
         let loss = self.loss(&sequences);
         let training = self.training.as_mut().ok_or_else(not_begun)?;
@@ -289,7 +330,11 @@ impl Ngram {
             norm: training.loss_scale * training.fresh.squares(length).sqrt(),
             received: training.fresh.distinct(length) > 0,
         };
-        Ok(self.lengths().filter(|&length| self.trains(length)).map(summary).collect())
+        Ok(self
+            .lengths()
+            .filter(|&length| self.trains(length))
+            .map(summary)
+            .collect())
     }
 
     /// Adds what was counted to the model; gives the global norm of the counts, scaled as the loss is.
@@ -297,7 +342,10 @@ impl Ngram {
         let lengths = self.lengths();
         let training = self.training.as_mut().ok_or_else(not_begun)?;
         let trains = |length: usize| training.trains[length - 1];
-        let squares: f64 = lengths.filter(|&length| trains(length)).map(|length| training.fresh.squares(length)).sum();
+        let squares: f64 = lengths
+            .filter(|&length| trains(length))
+            .map(|length| training.fresh.squares(length))
+            .sum();
         self.counts.merge(&training.fresh, trains);
         training.fresh = Counts::new(self.settings.order as usize);
         Ok(training.loss_scale * squares.sqrt())
@@ -317,15 +365,25 @@ impl Ngram {
     }
 
     /// Logits of the next token, one row a session. Nothing is read when anything is wrong.
-    pub(crate) fn extend_sessions(&mut self, numbers: &[u64], parts: &[Vec<u32>]) -> Result<Vec<f32>, Error> {
+    pub(crate) fn extend_sessions(
+        &mut self,
+        numbers: &[u64],
+        parts: &[Vec<u32>],
+    ) -> Result<Vec<f32>, Error> {
         if numbers.len() != parts.len() {
-            return Err(Error::data(format!("{} sessions come with {} sequences", numbers.len(), parts.len())));
+            return Err(Error::data(format!(
+                "{} sessions come with {} sequences",
+                numbers.len(),
+                parts.len()
+            )));
         }
         for (index, (&number, ids)) in numbers.iter().zip(parts).enumerate() {
             let read = self.session(number)?.len();
             self.check(index, ids, read)?;
             if ids.is_empty() || numbers[..index].contains(&number) {
-                return Err(Error::data(format!("session {number} gets no ids, or is there twice")));
+                return Err(Error::data(format!(
+                    "session {number} gets no ids, or is there twice"
+                )));
             }
         }
         let mut all = vec![0.0; self.settings.vocab_size as usize];
@@ -333,7 +391,8 @@ impl Ngram {
         for (&number, ids) in numbers.iter().zip(parts) {
             self.session(number)?.extend(ids);
             let before = &self.sessions[&number];
-            self.counts.distribution(before, self.settings.discount, &mut all);
+            self.counts
+                .distribution(before, self.settings.discount, &mut all);
             logits.extend(all.iter().map(|probability| probability.ln() as f32));
         }
         Ok(logits)

@@ -12,7 +12,8 @@ pub(crate) fn fits(pattern: &str, name: &str) -> bool {
         }
         Some(due) => {
             let mut found = name.chars();
-            found.next().is_some_and(|one| due == '?' || due == one) && fits(characters.as_str(), found.as_str())
+            found.next().is_some_and(|one| due == '?' || due == one)
+                && fits(characters.as_str(), found.as_str())
         }
     }
 }

@@ -15,10 +15,15 @@ pub(crate) fn find(text: &str) -> Vec<Span> {
             continue;
         }
         let (digits, end) = number(bytes, at);
-        let alone = (at == 0 || !is_word(bytes[at - 1])) && bytes.get(end).is_none_or(|&next| !is_word(next));
+        let alone = (at == 0 || !is_word(bytes[at - 1]))
+            && bytes.get(end).is_none_or(|&next| !is_word(next));
         if alone && (13..=19).contains(&digits.len()) && is_of_a_network(&digits) {
             let confidence = if passes_luhn(&digits) { 0.95 } else { 0.3 };
-            spans.push(Span { start: at, end, confidence });
+            spans.push(Span {
+                start: at,
+                end,
+                confidence,
+            });
         }
         at = end;
     }
@@ -75,7 +80,10 @@ mod tests {
 
     #[test]
     fn a_wrong_checksum_lowers_confidence() {
-        assert_eq!(found(find, "4111 1111 1111 1112"), [("4111 1111 1111 1112", 0.3)]);
+        assert_eq!(
+            found(find, "4111 1111 1111 1112"),
+            [("4111 1111 1111 1112", 0.3)]
+        );
     }
 
     #[test]

@@ -60,7 +60,10 @@ mod tests {
     fn addresses_are_found_without_the_sentence_around_them() {
         for (text, expected) in [
             ("write to ada@example.org.", &["ada@example.org"][..]),
-            ("<a.b+c@mail.example.co.uk>, or: d_e@x-y.de!", &["a.b+c@mail.example.co.uk", "d_e@x-y.de"]),
+            (
+                "<a.b+c@mail.example.co.uk>, or: d_e@x-y.de!",
+                &["a.b+c@mail.example.co.uk", "d_e@x-y.de"],
+            ),
             ("čada@example.orgů", &["ada@example.org"]),
             ("...me@here.io-", &["me@here.io"]),
             ("a@b.cz@d.cz", &["a@b.cz"]),
@@ -71,7 +74,17 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_one_is_left() {
-        for text in ["", "@", "a@b", "@example.org", "a@b.1", "a@b..cz", "a @ b.cz", "a@.cz", "user@host.x"] {
+        for text in [
+            "",
+            "@",
+            "a@b",
+            "@example.org",
+            "a@b.1",
+            "a@b..cz",
+            "a @ b.cz",
+            "a@.cz",
+            "user@host.x",
+        ] {
             assert!(addresses(text).is_empty(), "{text:?}");
         }
     }

@@ -13,8 +13,15 @@ pub(crate) fn find(text: &str) -> Vec<Span> {
     while at + 4 <= bytes.len() {
         let begins = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
         let [a, b, c, d] = [bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]];
-        let is_head = a.is_ascii_uppercase() && b.is_ascii_uppercase() && c.is_ascii_digit() && d.is_ascii_digit();
-        match if begins && is_head { account(bytes, at) } else { None } {
+        let is_head = a.is_ascii_uppercase()
+            && b.is_ascii_uppercase()
+            && c.is_ascii_digit()
+            && d.is_ascii_digit();
+        match if begins && is_head {
+            account(bytes, at)
+        } else {
+            None
+        } {
             Some(span) => {
                 at = span.end;
                 spans.push(span);
@@ -31,7 +38,12 @@ fn account(bytes: &[u8], start: usize) -> Option<Span> {
     let (mut number, mut end) = (Vec::new(), start);
     let mut last = None;
     loop {
-        let group: Vec<u8> = bytes[end..].iter().copied().take_while(u8::is_ascii_alphanumeric).take(35).collect();
+        let group: Vec<u8> = bytes[end..]
+            .iter()
+            .copied()
+            .take_while(u8::is_ascii_alphanumeric)
+            .take(35)
+            .collect();
         let in_groups = !number.is_empty();
         if group.is_empty() || (in_groups && group.len() > 4) || number.len() + group.len() > 34 {
             break;
@@ -39,9 +51,17 @@ fn account(bytes: &[u8], start: usize) -> Option<Span> {
         end += group.len();
         let is_last = group.len() != 4;
         number.extend(group);
-        if number.len() >= 15 && number.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) {
+        if number.len() >= 15
+            && number
+                .iter()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+        {
             let confidence = if is_valid(&number) { 0.98 } else { 0.3 };
-            let span = Span { start, end, confidence };
+            let span = Span {
+                start,
+                end,
+                confidence,
+            };
             if confidence > 0.5 {
                 return Some(span);
             }
@@ -76,8 +96,14 @@ mod tests {
     fn accounts_are_found_however_they_are_grouped() {
         for (text, expected) in [
             ("iban DE89370400440532013000; ", "DE89370400440532013000"),
-            ("GB82 WEST 1234 5698 7654 32.", "GB82 WEST 1234 5698 7654 32"),
-            ("CZ65 0800 0000 1920 0014 5399 please", "CZ65 0800 0000 1920 0014 5399"),
+            (
+                "GB82 WEST 1234 5698 7654 32.",
+                "GB82 WEST 1234 5698 7654 32",
+            ),
+            (
+                "CZ65 0800 0000 1920 0014 5399 please",
+                "CZ65 0800 0000 1920 0014 5399",
+            ),
             ("čNO9386011117947č", "NO9386011117947"),
         ] {
             assert_eq!(found(find, text), [(expected, 0.98)], "{text:?}");
@@ -92,7 +118,15 @@ mod tests {
 
     #[test]
     fn other_words_are_left() {
-        for text in ["", "DE8", "DE89", "AB12 this is text", "xDE89370400440532013000", "ISO9001CERTIFIEDCOMPANY", "DE89 3704"] {
+        for text in [
+            "",
+            "DE8",
+            "DE89",
+            "AB12 this is text",
+            "xDE89370400440532013000",
+            "ISO9001CERTIFIEDCOMPANY",
+            "DE89 3704",
+        ] {
             assert_eq!(found(find, text), [], "{text:?}");
         }
     }

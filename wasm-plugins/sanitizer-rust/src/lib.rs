@@ -105,7 +105,10 @@ impl Guest for Plugin {
 #[cfg(test)]
 fn found(find: fn(&str) -> Vec<Span>, text: &str) -> Vec<(&str, f32)> {
     let spans = find(text);
-    assert!(spans.windows(2).all(|pair| pair[0].end <= pair[1].start), "{spans:?}");
+    assert!(
+        spans.windows(2).all(|pair| pair[0].end <= pair[1].start),
+        "{spans:?}"
+    );
     spans
         .into_iter()
         .map(|span| (&text[span.start..span.end], span.confidence))

@@ -38,8 +38,9 @@ impl Guest for Plugin {
             let scores = unpack::<f32>("log-probabilities", &samples.log_probabilities)?;
             metric.update(scores).map_err(|at| {
                 let all = samples.log_probabilities.len() / 4;
-                Error::data(format!("log-probability {at} of {all} is not a number"))
-                    .with_hint("the model's weights may have diverged: lower training.learning_rate")
+                Error::data(format!("log-probability {at} of {all} is not a number")).with_hint(
+                    "the model's weights may have diverged: lower training.learning_rate",
+                )
             })
         })
     }
@@ -52,7 +53,9 @@ impl Guest for Plugin {
         METRIC.with(|metric| {
             let other = Surprise::from_state(&state).ok_or_else(|| {
                 let (found, due) = (state.len(), surprise::STATE_BYTES);
-                Error::data(format!("a metric state of {found} bytes where {due} are due"))
+                Error::data(format!(
+                    "a metric state of {found} bytes where {due} are due"
+                ))
             })?;
             metric.merge(&other);
             Ok(())

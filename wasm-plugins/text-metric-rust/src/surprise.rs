@@ -56,12 +56,21 @@ impl Surprise {
             return [f64::NAN; 3];
         }
         let targets = self.targets as f64;
-        [self.sum / targets, self.max, self.confident as f64 / targets]
+        [
+            self.sum / targets,
+            self.max,
+            self.confident as f64 / targets,
+        ]
     }
 
     /// Everything that was seen, as bytes.
     pub(crate) fn state(&self) -> [u8; STATE_BYTES] {
-        let numbers = [self.targets, self.confident, self.sum.to_bits(), self.max.to_bits()];
+        let numbers = [
+            self.targets,
+            self.confident,
+            self.sum.to_bits(),
+            self.max.to_bits(),
+        ];
         let mut state = [0; STATE_BYTES];
         for (to, number) in state.chunks_exact_mut(8).zip(numbers) {
             to.copy_from_slice(&number.to_le_bytes());
@@ -141,7 +150,11 @@ mod tests {
         let scores = (0..1000_u32).map(|at| (-f64::from(at * 7919 % 10007) / 1000.0) as f32);
         let mut metric = Surprise::default();
         metric.update(scores).expect("numbers");
-        let state: String = metric.state().iter().map(|byte| format!("{byte:02x}")).collect();
+        let state: String = metric
+            .state()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         assert_eq!(state, EXPECTED_STATE);
     }
 }

@@ -35,7 +35,11 @@ impl Bytes {
         parse: bool,
     ) -> impl Iterator<Item = (u32, Range<usize>)> + 'a {
         let mut at = 0;
-        let mut next_end = if parse { text.find(&self.end_of_text) } else { None };
+        let mut next_end = if parse {
+            text.find(&self.end_of_text)
+        } else {
+            None
+        };
         std::iter::from_fn(move || {
             let start = at;
             if next_end == Some(start) {
@@ -112,7 +116,10 @@ mod tests {
     }
 
     fn ids(text: &str, parse: bool) -> Vec<u32> {
-        tokenizer().tokens(text, parse).map(|token| token.0).collect()
+        tokenizer()
+            .tokens(text, parse)
+            .map(|token| token.0)
+            .collect()
     }
 
     #[test]
@@ -130,7 +137,10 @@ mod tests {
     fn the_end_is_read_only_where_asked_for() {
         let found: Vec<_> = tokenizer().tokens("a<end><end>", true).collect();
         assert_eq!(found, [(97, 0..1), (END, 1..6), (END, 6..11)]);
-        assert_eq!(tokenizer().text(&[97, END, 98], true).expect("known ids"), "ab");
+        assert_eq!(
+            tokenizer().text(&[97, END, 98], true).expect("known ids"),
+            "ab"
+        );
     }
 
     #[test]
@@ -149,6 +159,9 @@ mod tests {
     fn unknown_ids_are_named_and_broken_text_is_shown() {
         let error = tokenizer().text(&[SIZE], true).expect_err("unknown");
         assert_eq!(error.message, "id 257 is not in the vocabulary of 257");
-        assert_eq!(tokenizer().text(&[0xc5, 97], true).expect("known ids"), "\u{fffd}a");
+        assert_eq!(
+            tokenizer().text(&[0xc5, 97], true).expect("known ids"),
+            "\u{fffd}a"
+        );
     }
 }

@@ -97,10 +97,10 @@ pub(crate) fn open(path: &str, files: &[File]) -> Result<Bytes, Error> {
     };
     match end {
         Some(end) if !end.is_empty() => Ok(Bytes::new(end.to_owned())),
-        _ => Err(
-            Error::data(format!("{path}/{FILE} is not one token a byte and one that ends a text"))
-                .with_hint("open it with another tokenizer: tokenizer.name=hf"),
-        ),
+        _ => Err(Error::data(format!(
+            "{path}/{FILE} is not one token a byte and one that ends a text"
+        ))
+        .with_hint("open it with another tokenizer: tokenizer.name=hf")),
     }
 }
 
@@ -120,7 +120,10 @@ mod tests {
     fn what_is_saved_is_opened() {
         for end in ["<|endoftext|>", "\"quoted\" ů"] {
             let tokenizer = Bytes::new(end.to_owned());
-            assert_eq!(open("folder", &files(&tokenizer)).expect("its own"), tokenizer);
+            assert_eq!(
+                open("folder", &files(&tokenizer)).expect("its own"),
+                tokenizer
+            );
         }
     }
 
@@ -134,7 +137,10 @@ mod tests {
         ];
         for change in refused {
             let error = open("folder", &with(change)).expect_err("another");
-            assert!(error.message.starts_with("folder/tokenizer.json is not"), "{error:?}");
+            assert!(
+                error.message.starts_with("folder/tokenizer.json is not"),
+                "{error:?}"
+            );
         }
         assert!(open("folder", &[]).is_err());
         assert!(open("folder", &with(|_| ())).is_ok());
