@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::exit::Exit;
 use crate::generate::{Sampling, Settings, generate, prompt_ids};
 use crate::model_folder::ModelFolder;
+use crate::task::Task;
 
 /// Arguments of `generate`.
 #[derive(Debug, clap::Args)]
@@ -108,7 +109,12 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         stop: args.stop.iter().map(|stop| unescape(stop)).collect(),
         end_tokens: folder.end_tokens(tokenizer.as_ref())?,
     };
-    let mut model = folder.load_model(app)?;
+    // A bare decoder gives embeddings where nobody asks for anything else, and asked for it can often continue texts; a
+    // model with another head says itself that it cannot.
+    let mut model = match folder.task()? {
+        Task::CausalLm => folder.load_model_for(Task::CausalLm, app)?,
+        _ => folder.load_model(app)?,
+    };
 
     let output = &app.output;
     let streaming = !output.is_json() && texts.len() == 1;

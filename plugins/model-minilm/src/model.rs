@@ -315,6 +315,13 @@ impl Model for MiniLm {
                 config.head.task.word()
             )));
         }
+        if !self.fresh.is_empty() && self.training.is_none() {
+            return Err(Error::unsupported(format!(
+                "generation with a model whose folder has no {}",
+                self.fresh.join(" and no ")
+            ))
+            .hint("train it with training.task=causal-lm first, or give a folder with that head"));
+        }
         Ok(self.sessions.open(config))
     }
 
