@@ -4,6 +4,7 @@ The folder that the user granted as `data` is there as `/data`, so Python's own 
 in `summary.py`."""
 
 import json
+import os
 
 from componentize_py_types import Err
 from summary import BadLine, summary
@@ -31,7 +32,9 @@ class Command(exports.Command):
             raise Err(Error(ErrorKind.DATA, f"data/{path} is not UTF-8", None, [])) from None
         except OSError as error:
             message = f"cannot read data/{path}: {error.strerror or error}"
-            hint = "grant the folder: codex-ml plugin grant command-jsonl-summary --folder data=FOLDER"
+            hint = None
+            if not os.path.isdir("/data"):
+                hint = "grant the folder: codex-ml plugin grant command-jsonl-summary --folder data=FOLDER"
             raise Err(Error(ErrorKind.DATA, message, hint, [])) from None
         terminal.print(text)
         return 0

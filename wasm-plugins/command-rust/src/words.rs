@@ -9,7 +9,7 @@ pub(crate) struct Words {
     ignore_case: bool,
     bytes: u64,
     lines: u64,
-    words: u64,
+    found: u64,
     characters: u64,
     counts: HashMap<String, u64>,
     /// The end of the last part: a word, or a character, that may go on.
@@ -23,7 +23,7 @@ impl Words {
             ignore_case,
             bytes: 0,
             lines: 0,
-            words: 0,
+            found: 0,
             characters: 0,
             counts: HashMap::new(),
             rest: Vec::new(),
@@ -66,7 +66,7 @@ impl Words {
             if word.is_empty() {
                 continue;
             }
-            self.words += 1;
+            self.found += 1;
             if self.ignore_case {
                 *self.counts.entry(word.to_lowercase()).or_default() += 1;
             } else if let Some(count) = self.counts.get_mut(word) {
@@ -89,7 +89,7 @@ impl Words {
         let mut report = String::new();
         for (name, value) in [
             ("lines", lines),
-            ("words", self.words),
+            ("words", self.found),
             ("different words", self.counts.len() as u64),
             ("characters", self.characters),
             ("bytes", self.bytes),

@@ -43,7 +43,9 @@ pub(crate) struct Sentences {
     pub(crate) rows: u64,
     pub(crate) seed: u64,
     pub(crate) largest: u64,
-    pub(crate) sentences: u64,
+    /// How many a row has.
+    #[serde(rename = "sentences")]
+    pub(crate) a_row: u64,
 }
 
 impl Sentences {
@@ -52,7 +54,7 @@ impl Sentences {
         for (key, value, least, most) in [
             ("rows", self.rows, 0, 1_000_000_000_000),
             ("largest", self.largest, 1, 1_000_000),
-            ("sentences", self.sentences, 1, 1000),
+            ("sentences", self.a_row, 1, 1000),
         ] {
             if !(least..=most).contains(&value) {
                 return Err(format!("{key} is {value}, it must be {least} to {most}"));
@@ -67,9 +69,9 @@ impl Sentences {
             rows,
             seed,
             largest,
-            sentences,
+            a_row,
         } = self;
-        format!("arithmetic-1-rows-{rows}-seed-{seed}-largest-{largest}-sentences-{sentences}")
+        format!("arithmetic-1-rows-{rows}-seed-{seed}-largest-{largest}-sentences-{a_row}")
     }
 
     /// How many sentences there are to draw from.
@@ -79,12 +81,12 @@ impl Sentences {
 
     /// Natural-log probability of every row's text.
     pub(crate) fn log_probability(&self) -> f64 {
-        -(self.sentences as f64) * (self.choices() as f64).ln()
+        -(self.a_row as f64) * (self.choices() as f64).ln()
     }
 
     /// Writes the text of a row.
     pub(crate) fn write(&self, row: u64, text: &mut String) {
-        for index in 0..self.sentences {
+        for index in 0..self.a_row {
             let drawn = below(random(self.seed, row, index), self.choices());
             let numbers = self.largest + 1;
             let form = &FORMS[(drawn / (numbers * numbers)) as usize];
@@ -131,7 +133,7 @@ mod tests {
             rows: 1000,
             seed: 3,
             largest: 2,
-            sentences: 1,
+            a_row: 1,
         }
     }
 
@@ -159,7 +161,7 @@ mod tests {
     #[test]
     fn rows_and_fingerprint_depend_on_every_key() {
         let dataset = Sentences {
-            sentences: 3,
+            a_row: 3,
             ..small()
         };
         assert_eq!(text(&dataset, 5), text(&dataset.clone(), 5));
@@ -188,7 +190,7 @@ mod tests {
                 ..dataset.clone()
             },
             Sentences {
-                sentences: 2,
+                a_row: 2,
                 ..dataset.clone()
             },
         ];

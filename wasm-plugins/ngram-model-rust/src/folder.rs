@@ -105,7 +105,7 @@ pub(crate) fn open(path: &str, files: &[File]) -> Result<Ngram, Error> {
         serde_json::from_value(config).map_err(|why| bad(format!("is wrong: {why}")))?;
     let mut model =
         Ngram::new(settings).map_err(|error| bad(format!("is wrong: {}", error.message)))?;
-    model.replace(read_weights(path, files, &settings)?)?;
+    model.replace(read_weights(path, files, &settings)?);
     Ok(model)
 }
 
@@ -192,7 +192,7 @@ mod tests {
         for at in 1..6 {
             counts.add(&[1, 2, 3, 1, 2, 4][..at], [1, 2, 3, 1, 2, 4][at]);
         }
-        model.replace(counts).expect("fits");
+        model.replace(counts);
         model
     }
 
@@ -215,9 +215,7 @@ mod tests {
                 name: WEIGHTS.to_owned(),
                 content: whole[1].content[..cut].to_vec(),
             };
-            let error = open("folder", &[config.clone(), file])
-                .err()
-                .expect("it was cut");
+            let error = open("folder", &[config.clone(), file]).expect_err("it was cut");
             assert!(
                 error.message.contains("model.safetensors in folder"),
                 "{error:?}"
@@ -228,9 +226,7 @@ mod tests {
             name: CONFIG.to_owned(),
             content: br#"{"model_type": "gpt2"}"#.to_vec(),
         };
-        let error = open("folder", &[other, whole[1].clone()])
-            .err()
-            .expect("another model");
+        let error = open("folder", &[other, whole[1].clone()]).expect_err("another model");
         assert!(error.message.contains("gpt2"), "{error:?}");
     }
 

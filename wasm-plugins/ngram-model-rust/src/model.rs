@@ -118,12 +118,11 @@ impl Ngram {
     }
 
     /// Takes over counts that were saved; what was counted since the last step is gone.
-    pub(crate) fn replace(&mut self, counts: Counts) -> Result<(), Error> {
+    pub(crate) fn replace(&mut self, counts: Counts) {
         self.counts = counts;
         if let Some(training) = &mut self.training {
             training.fresh = Counts::new(self.settings.order as usize);
         }
-        Ok(())
     }
 
     fn lengths(&self) -> std::ops::RangeInclusive<usize> {

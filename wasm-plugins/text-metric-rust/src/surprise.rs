@@ -107,6 +107,8 @@ impl Surprise {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn of(scores: &[f32]) -> Surprise {
@@ -150,11 +152,11 @@ mod tests {
         let scores = (0..1000_u32).map(|at| (-f64::from(at * 7919 % 10007) / 1000.0) as f32);
         let mut metric = Surprise::default();
         metric.update(scores).expect("numbers");
-        let state: String = metric
-            .state()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let state = metric.state().iter().fold(String::new(), |mut hex, byte| {
+            // Writing to a String cannot fail.
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        });
         assert_eq!(state, EXPECTED_STATE);
     }
 }
