@@ -38,9 +38,10 @@ static char *decimal(char *to, size_t number)
     return to;
 }
 
-/* An error of kind `data` that says `words[0] numbers[0] words[1] numbers[1] words[2]`. (printf would bring WASI's output with it, which
-   a plugin does not have.) */
-static bool bad_data(codex_plugin_types_error_t *error, const char *const words[3], const size_t numbers[2], const char *hint)
+/* An error of kind `data` that says words[0] numbers[0] words[1] numbers[1] words[2]. (printf would bring the output of WASI
+   with it, which a plugin does not have.) */
+static bool bad_data(codex_plugin_types_error_t *error, const char *const words[3], const size_t numbers[2],
+                     const char *hint)
 {
     char message[160];
     char *end = message;

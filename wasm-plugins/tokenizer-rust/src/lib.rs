@@ -40,6 +40,11 @@ impl Guest for Plugin {
             .map_err(|why| Error::config(format!("configuration of {name} is wrong: {why}")))?;
         TOKENIZER.set(match config.path {
             Some(path) => folder::open(&path, &files)?,
+            // An empty one would be found everywhere.
+            None if config.end_of_text.is_empty() => {
+                return Err(Error::config("end_of_text is empty")
+                    .with_hint("leave tokenizer.end_of_text out, or write the token"));
+            }
             None => Bytes::new(config.end_of_text),
         });
         Ok(())
