@@ -9,6 +9,9 @@
 //! - `resume`: kill -9 anywhere, Ctrl-C, damaged checkpoints, full and read-only disks
 //! - `tasks`: masked language models, embeddings, classifiers, regressions, on built-in data and on files
 //! - `third_party`: somebody else's plugin, installed and used
+//! - `build_guests`: guests in every language become plugins, and plugins are held against their contracts
+//! - `permissions`: what a sandboxed plugin asks for, what its user grants, takes back and limits
+//! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
 //! - `embed`: texts to vectors, beside what PyTorch computed
 //! - `command_line`: help, completion, JSON, exit codes
@@ -22,11 +25,14 @@
 use codex_ml_tests as bench;
 
 mod bad_input;
+mod build_guests;
 mod command_line;
 mod embed;
 mod first_steps;
+mod hostile;
 mod own_text;
 mod pages;
+mod permissions;
 mod refused;
 mod resume;
 mod tasks;

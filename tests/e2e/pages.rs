@@ -147,3 +147,61 @@ fn the_plugin_guide_works_to_the_letter() {
     assert!(ran > 8, "only {ran} blocks of commands were run");
     assert!(bench.run(&["plugin", "doctor"]).ok().code == Some(0));
 }
+
+/// Which error says that a language's tools are missing, by the heading of its section.
+#[cfg(target_os = "linux")]
+const LANGUAGES: [(&str, &str); 3] = [
+    ("## In Rust", "wasm32-unknown-unknown"),
+    ("## In C", "clang"),
+    ("## In Python", "componentize-py"),
+];
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_guide_to_sandboxed_plugins_works_to_the_letter() {
+    let bench = Bench::new();
+    let work = bench.work();
+    let path = format!("{}:{}", built().display(), std::env::var("PATH").unwrap());
+    let page = fs::read_to_string(root().join("docs/sandboxed-plugins.md")).unwrap();
+    for (heading, lacks) in LANGUAGES {
+        let section = page.split(heading).nth(1).unwrap();
+        let section = section.split("\n## ").next().unwrap();
+        let blocks = blocks(section);
+        assert!(blocks.len() >= 3, "{heading}");
+        for block in blocks {
+            if let Some((_, file)) = block.attribute {
+                fs::write(work.join(file), block.text).unwrap();
+                continue;
+            }
+            assert_eq!(
+                block.language, "sh",
+                "{heading}: nothing tries {}",
+                block.text
+            );
+            let mut command = Command::new("sh");
+            command.args(["-e", "-c", &block.text]);
+            bench.prepare(&mut command);
+            // The bench has a home of its own; tools keep their registries in the real one.
+            command
+                .env("HOME", std::env::var_os("HOME").unwrap_or_default())
+                .env("CARGO_TARGET_DIR", built().parent().unwrap().join("guests"))
+                .env("PATH", &path);
+            let ran = Ran::new(&[&block.text], command.output().unwrap());
+            if ran.code == Some(1) && ran.stderr.contains(lacks) && ran.stderr.contains("hint: ") {
+                println!("left out: {heading}: {}", ran.stderr);
+                break;
+            }
+            ran.ok();
+        }
+    }
+    // What the page shows of manifests is what a manifest may hold.
+    for key in ["[permissions]", "[limits]"] {
+        let start = page.find(&format!("```toml\n{key}")).unwrap() + "```toml\n".len();
+        let table = page[start..].split("```").next().unwrap();
+        let text = format!(
+            "[plugin]\nid = \"a\"\nversion = \"0.1.0\"\napi = \"1\"\ndescription = \"d\"\n\
+             [[component]]\nkind = \"metric\"\nname = \"a\"\n{table}"
+        );
+        codex_plugin_api::Manifest::parse(&text, "docs/sandboxed-plugins.md").unwrap();
+    }
+}

@@ -25,7 +25,7 @@ fn third_party() -> PathBuf {
 }
 
 /// A bench with the plugin installed.
-fn with_plugin() -> Bench {
+pub(crate) fn with_plugin() -> Bench {
     let bench = Bench::new();
     bench
         .run(&["plugin", "install", third_party().to_str().unwrap()])

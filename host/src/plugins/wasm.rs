@@ -48,6 +48,8 @@ pub(super) struct WasmPlugin {
 pub(super) struct About {
     manifest: codex_plugin_api::Manifest,
     standing: Standing,
+    /// Why the user's decisions cannot be read.
+    problem: Option<codex_plugin_api::Error>,
     bounds: Bounds,
 }
 
@@ -85,6 +87,7 @@ impl WasmPlugin {
         let about = Arc::new(About {
             manifest: plugin.manifest.clone(),
             standing,
+            problem: grants.problem().cloned(),
             bounds,
         });
         Ok(Self { instance, about })

@@ -38,6 +38,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<Vec<u8>> {
     command
         .args(["--target=wasm32-wasi", "-O2", "-mexec-model=reactor"])
         .args(["-ffunction-sections", "-fdata-sections"])
+        // The C library's own debugging information would be the greater part of the file.
+        .arg("-Wl,--strip-debug")
         .arg("-I")
         .arg(&bindings)
         .arg("-I")

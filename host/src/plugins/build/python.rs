@@ -35,7 +35,9 @@ pub(super) fn build(job: &Job<'_>) -> Result<Vec<u8>> {
         .arg(job.folder)
         .current_dir(job.scratch)
         // What lies beside the sources afterwards should be the plugin alone.
-        .env("PYTHONDONTWRITEBYTECODE", "1");
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        // The tool's own call stack would push the module's error off the last lines.
+        .env("RUST_BACKTRACE", "0");
     let hint = "the module is imported while it is built: mend what its last lines name; an interface of the host that \
                 cannot be imported needs its permission in plugin.toml";
     tools::run(&mut command, hint, job.app)?;

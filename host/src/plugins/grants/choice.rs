@@ -82,7 +82,9 @@ impl Choice {
             return Err(not_asked(manifest, &other.noun()));
         }
         if !self.all {
-            others.into_iter().for_each(|other| granted.add(other));
+            for other in others {
+                granted.add(other);
+            }
             return Ok(granted);
         }
         let mut missing = Vec::new();

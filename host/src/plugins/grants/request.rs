@@ -169,8 +169,7 @@ impl Permission {
     /// The option's value, where it has one.
     pub fn name(&self) -> Option<&str> {
         match self {
-            Self::Folder { name, .. } => Some(name),
-            Self::Environment(name) | Self::Network(name) => Some(name),
+            Self::Folder { name, .. } | Self::Environment(name) | Self::Network(name) => Some(name),
             Self::Components(kind) => Some(kind.as_str()),
             Self::Clock | Self::Random | Self::Terminal | Self::Limits => None,
         }

@@ -16,7 +16,7 @@ use super::engine;
 use super::imports::wasi::System;
 use super::limits::{Bounds, Limiter};
 use super::state::State;
-use crate::plugins::grants::{Granted, Standing};
+use crate::plugins::grants::{self, Granted, Standing};
 
 /// An instance of its own for one component. Calls come one at a time; whoever comes second waits.
 pub(super) struct Guest {
@@ -143,23 +143,18 @@ fn tell(store: &mut Store<State>) {
 
 fn undecided(about: &About, how: &str) -> Error {
     let id = &about.manifest.plugin.id;
-    let asked: Vec<String> = about
-        .manifest
-        .permissions
-        .lines()
+    let asked: Vec<String> = grants::requests(&about.manifest)
         .into_iter()
-        .map(|(what, reason)| format!("{what} ({reason})"))
+        .map(|request| format!("{} ({})", request.what, request.reason))
         .collect();
-    Error::denied(format!("plugin {id} {how} {}", asked.join(", "))).hint(format!(
-        "{}, or run it without: codex-ml plugin grant {id} --none",
-        about.manifest_grant_line()
-    ))
-}
-
-impl About {
-    /// The command that grants everything the plugin asks for.
-    fn manifest_grant_line(&self) -> String {
-        crate::plugins::grants::command_line(&self.manifest)
+    let line = grants::command_line(&about.manifest);
+    let error = Error::denied(format!("plugin {id} {how} {}", asked.join(", ")));
+    match &about.problem {
+        // Where decisions cannot be read, deciding again is no help.
+        Some(problem) => error.because(problem),
+        None => error.hint(format!(
+            "{line}, or use it without: codex-ml plugin grant {id} --none"
+        )),
     }
 }
 

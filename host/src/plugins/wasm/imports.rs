@@ -16,6 +16,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 
 use super::bindings::codex::plugin as generated;
 use super::state::State;
+use crate::plugins::grants::Permission;
 
 /// The interfaces that need a permission: name, key in the manifest, and whether the manifest asks for it.
 const NEEDS: [(&str, &str, fn(&Permissions) -> bool); 7] = [
@@ -93,9 +94,12 @@ fn link(
 impl generated::types::Host for State {}
 
 impl State {
-    /// The answer to a call whose permission was asked for and not granted. `flag` is the option of `plugin grant`.
-    fn denied(&self, what: &str, flag: &str) -> Error {
-        Error::denied(format!("plugin {} was not granted to {what}", self.plugin))
-            .hint(format!("codex-ml plugin grant {} {flag}", self.plugin))
+    /// The answer to a call whose permission was asked for and not granted.
+    fn denied(&self, what: &str, permission: &Permission) -> Error {
+        Error::denied(format!("plugin {} was not granted to {what}", self.plugin)).hint(format!(
+            "codex-ml plugin grant {} {}",
+            self.plugin,
+            permission.argument()
+        ))
     }
 }

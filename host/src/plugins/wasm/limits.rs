@@ -48,7 +48,7 @@ impl Bounds {
     pub(crate) fn new(manifest: &Manifest, standing: &Standing, user: Option<&Limits>) -> Self {
         let usual = Self::default();
         let asked = Self::default().with(&manifest.limits);
-        let trusted = standing.is_granted();
+        let trusted = standing.grants_limits();
         let allowed = if trusted {
             asked
         } else {
@@ -199,7 +199,10 @@ mod tests {
         );
         let undecided = Bounds::new(&more, &Standing::Undecided, None);
         assert_eq!(undecided.memory, MEMORY);
-        let granted = Standing::Granted(crate::plugins::grants::Granted::default());
+        let granted = Standing::Granted(crate::plugins::grants::Granted {
+            limits: true,
+            ..Default::default()
+        });
         assert_eq!(Bounds::new(&more, &granted, None).memory, 1 << 30);
         let user = Limits {
             memory: Some(Size(5)),

@@ -7,6 +7,7 @@ use codex_plugin_api::Result;
 
 use super::State;
 use super::generated::{clock, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::guest::error_to;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -16,7 +17,7 @@ impl State {
         if self.granted.clock {
             return Ok(u64::try_from(read()).unwrap_or(u64::MAX));
         }
-        Err(self.denied("use the clock", "--clock"))
+        Err(self.denied("use the clock", &Permission::Clock))
     }
 }
 

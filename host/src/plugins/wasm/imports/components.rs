@@ -12,6 +12,7 @@ use wasmtime::component::Resource;
 
 use super::State;
 use super::generated::{components, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::convert;
 use crate::plugins::wasm::guest::error_to;
 
@@ -44,7 +45,7 @@ impl State {
         if self.asked.components.iter().any(|one| one.kind == kind) {
             return Err(self.denied(
                 &format!("create {kind} components"),
-                &format!("--components {kind}"),
+                &Permission::Components(kind),
             ));
         }
         Err(self.not_asked(&format!("{kind} components")))

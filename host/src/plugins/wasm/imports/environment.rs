@@ -4,6 +4,7 @@ use codex_plugin_api::Error;
 
 use super::State;
 use super::generated::{environment, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::guest::error_to;
 
 impl environment::Host for State {
@@ -20,7 +21,7 @@ impl environment::Host for State {
         } else if asked {
             Err(self.denied(
                 &format!("read environment variable {key}"),
-                &format!("--environment {key}"),
+                &Permission::Environment(key.clone()),
             ))
         } else {
             Err(self.not_asked(&format!("environment variable {key:?}")))

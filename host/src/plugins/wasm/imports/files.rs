@@ -10,6 +10,7 @@ use codex_plugin_api::{Error, Result};
 
 use super::State;
 use super::generated::{files, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::guest::error_to;
 
 /// Bytes that one call may read, and entries that it may list.
@@ -23,38 +24,38 @@ impl State {
             path.strip_prefix(name)
                 .filter(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        let asked = self
-            .asked
-            .folders
-            .iter()
-            .find_map(|folder| Some((folder, named(&folder.path)?)));
-        let Some((folder, rest)) = asked else {
+        // The longest name counts: `data/sub` is another folder than `data`.
+        let asked = self.asked.folders.iter();
+        let found = asked
+            .filter_map(|folder| Some((folder.path.as_str(), named(&folder.path)?)))
+            .max_by_key(|(name, _)| name.len());
+        let Some((name, rest)) = found else {
             return Err(self.not_asked(&format!("a folder that holds {path:?}")));
         };
-        let Some(real) = self.granted.folders.get(&folder.path) else {
-            let what = if folder.write {
-                "read and write"
-            } else {
-                "read"
-            };
-            return Err(self.denied(
-                &format!("{what} folder {}", folder.path),
-                &format!("--folder {}=PATH", folder.path),
-            ));
+        // Asked for twice, once to write, is asked for to write.
+        let mut asked = self.asked.folders.iter();
+        let writable = asked.any(|folder| folder.path == name && folder.write);
+        let permission = Permission::Folder {
+            name: name.to_owned(),
+            write: writable,
         };
-        if write && !folder.write {
-            return Err(self.not_asked(&format!("writing to folder {}", folder.path)));
+        let Some(real) = self.granted.folders.get(name) else {
+            let what = if writable { "read and write" } else { "read" };
+            return Err(self.denied(&format!("{what} folder {name}"), &permission));
+        };
+        if write && !writable {
+            return Err(self.not_asked(&format!("writing to folder {name}")));
         }
         let dir = Dir::open_ambient_dir(real, ambient_authority()).map_err(|error| {
             Error::data(format!(
-                "folder {} of plugin {} ({}) cannot be opened: {error}",
-                folder.path,
+                "folder {name} of plugin {} ({}) cannot be opened: {error}",
                 self.plugin,
                 real.display()
             ))
             .hint(format!(
-                "codex-ml plugin grant {} --folder {}=PATH",
-                self.plugin, folder.path
+                "codex-ml plugin grant {} {}",
+                self.plugin,
+                permission.argument()
             ))
         })?;
         let rest = rest.trim_start_matches('/');

@@ -13,6 +13,7 @@ use wasmtime::component::Resource;
 
 use super::State;
 use super::generated::{network, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::guest::error_to;
 
 /// Connections that one instance may hold, and bytes that one call may receive.
@@ -48,7 +49,7 @@ impl State {
         match self.asked.network.iter().find(|entry| same(&entry.host)) {
             Some(entry) => Err(self.denied(
                 &format!("connect to {host}:{port}"),
-                &format!("--network {}", entry.host),
+                &Permission::Network(entry.host.clone()),
             )),
             None => Err(self.not_asked(&format!("a connection to {host}:{port}"))),
         }

@@ -4,6 +4,7 @@ use codex_plugin_api::Error;
 
 use super::State;
 use super::generated::{random, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::guest::error_to;
 
 /// Bytes that one call may ask for.
@@ -12,7 +13,7 @@ const MOST: u32 = 1 << 20;
 impl random::Host for State {
     fn bytes(&mut self, length: u32) -> wasmtime::Result<Result<Vec<u8>, types::Error>> {
         let result = if !self.granted.random {
-            Err(self.denied("use random numbers", "--random"))
+            Err(self.denied("use random numbers", &Permission::Random))
         } else if length > MOST {
             Err(Error::config(format!(
                 "{length} random bytes in one call are more than {MOST}"

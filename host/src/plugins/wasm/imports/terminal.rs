@@ -2,6 +2,7 @@
 
 use super::State;
 use super::generated::{terminal, types};
+use crate::plugins::grants::Permission;
 use crate::plugins::wasm::guest::error_to;
 
 impl terminal::Host for State {
@@ -9,7 +10,7 @@ impl terminal::Host for State {
         let result = if self.granted.terminal {
             self.host.print(&text)
         } else {
-            Err(self.denied("write to the terminal", "--terminal"))
+            Err(self.denied("write to the terminal", &Permission::Terminal))
         };
         Ok(result.map_err(|error| error_to(&error)))
     }

@@ -16,7 +16,7 @@ use wasmtime_wasi::{
 
 use super::State;
 use super::host::printable;
-use crate::plugins::grants::Granted;
+use crate::plugins::grants::{Granted, Permission};
 use crate::plugins::wasm::engine::TICK;
 
 /// Bytes that an instance may print in its life.
@@ -97,8 +97,12 @@ impl System {
                         real.display()
                     ))
                     .hint(format!(
-                        "codex-ml plugin grant {id} --folder {}=PATH",
-                        folder.path
+                        "codex-ml plugin grant {id} {}",
+                        Permission::Folder {
+                            name: folder.path.clone(),
+                            write: folder.write
+                        }
+                        .argument()
                     ))
                 })?;
         }
