@@ -15,17 +15,23 @@ use crate::bench::{Bench, root};
 /// Longest sequence of the reference model.
 const LONGEST: usize = 40;
 
-/// A bench with the reference model in `encoder`, whose tokenizer reads id 7 from the word `t7`.
+/// A bench with the reference model in `encoder`.
 fn bench() -> Bench {
     let bench = Bench::new();
-    let from = root().join("tests/golden/bert-embed-tiny/model");
+    reference_model(&bench, "bert-embed-tiny", "encoder");
+    bench
+}
+
+/// A reference model in `folder`, with a tokenizer that reads id 7 from the word `t7`.
+pub(crate) fn reference_model(bench: &Bench, reference: &str, folder: &str) {
+    let from = root().join("tests/golden").join(reference).join("model");
     for name in ["config.json", "model.safetensors"] {
         bench.write(
-            &format!("encoder/{name}"),
+            &format!("{folder}/{name}"),
             fs::read(from.join(name)).unwrap(),
         );
     }
-    let config: Value = serde_json::from_str(&bench.read("encoder/config.json")).unwrap();
+    let config: Value = serde_json::from_str(&bench.read(format!("{folder}/config.json"))).unwrap();
     let size = config["vocab_size"].as_u64().unwrap();
     let vocabulary: serde_json::Map<String, Value> =
         (0..size).map(|id| (format!("t{id}"), json!(id))).collect();
@@ -34,9 +40,11 @@ fn bench() -> Bench {
         "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
         "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "t0"},
     });
-    bench.write("encoder/tokenizer.json", tokenizer.to_string());
-    bench.write("encoder/tokenizer_config.json", r#"{"eos_token": "t1"}"#);
-    bench
+    bench.write(&format!("{folder}/tokenizer.json"), tokenizer.to_string());
+    bench.write(
+        &format!("{folder}/tokenizer_config.json"),
+        r#"{"eos_token": "t1"}"#,
+    );
 }
 
 /// Texts and what PyTorch makes of them.

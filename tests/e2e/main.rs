@@ -14,6 +14,7 @@
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
 //! - `embed`: texts to vectors, beside what PyTorch computed
+//! - `generate`: several prompts at once, folders without a head
 //! - `command_line`: help, completion, JSON, exit codes
 //! - `pages`: the documentation's promises: commands that it shows, pages that are generated
 #![allow(clippy::unwrap_used, reason = "tests")]
@@ -30,6 +31,7 @@ mod command_line;
 mod embed;
 mod first_steps;
 mod hostile;
+mod generate;
 mod own_text;
 mod pages;
 mod permissions;
