@@ -133,7 +133,10 @@ fn a_c_file_that_prints_is_refused(bench: &Bench) {
     let source = root().join("wasm-plugins/text-metric-c");
     for entry in fs::read_dir(source).unwrap().flatten() {
         let name = entry.file_name().into_string().unwrap();
-        if !name.ends_with(".wasm") {
+        if std::path::Path::new(&name)
+            .extension()
+            .is_none_or(|extension| extension != "wasm")
+        {
             bench.write(&format!("loud/{name}"), fs::read(entry.path()).unwrap());
         }
     }
@@ -317,7 +320,7 @@ fn a_broken_contract_is_an_exit_code_of_its_own() {
         .run(&[&["plugin", "test", panics.to_str().unwrap()], &config[..]].concat())
         .code(3)
         .shows(&["metric panics", "FAILED", "compute went, wrong"]);
-    assert!(!ran.stdout.contains("\u{1b}"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains('\u{1b}'), "{}", ran.stdout);
     bench.write("notes.txt", "no plugin");
     bench
         .run(&["plugin", "test", "notes.txt"])

@@ -30,7 +30,11 @@ pub(super) fn build(job: &Job<'_>) -> Result<Vec<u8>> {
     ));
     let sources: Vec<PathBuf> = file_names(job.folder)?
         .iter()
-        .filter(|name| name.ends_with(".c"))
+        .filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_some_and(|extension| extension == "c")
+        })
         .map(|name| job.folder.join(name))
         .collect();
     let module = job.scratch.join("module.wasm");

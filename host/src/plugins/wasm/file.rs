@@ -64,7 +64,10 @@ pub(in crate::plugins) fn parse(bytes: &[u8]) -> Result<ComponentFile, String> {
         };
         at += consumed;
         match payload {
-            Payload::Version { encoding, .. } if encoding == Encoding::Module => {
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } => {
                 return Err(
                     "it is a module, not a component; build it with codex-ml plugin build".into(),
                 );

@@ -13,6 +13,7 @@ use wasmtime::{Store, Trap};
 use super::About;
 use super::bindings::codex::plugin::types;
 use super::engine;
+use super::imports::host::printable;
 use super::imports::wasi::System;
 use super::limits::{Bounds, Limiter};
 use super::state::State;
@@ -212,18 +213,19 @@ fn explain(store: &Store<State>, about: &About, error: &wasmtime::Error) -> Erro
         )),
         _ => None,
     };
-    let error = match limited {
-        Some((message, hint)) => Error::failed(message).hint(hint),
-        None => {
-            let message = match trap {
-                Some(Trap::UnreachableCodeReached) => match &state.last_words {
-                    Some(words) => return Error::new(ErrorKind::Panic, words.clone()),
-                    None => "it stopped itself (a panic, an assertion or an abort)".to_owned(),
-                },
-                _ => root,
-            };
-            Error::new(ErrorKind::Panic, message)
-        }
+    let error = if let Some((message, hint)) = limited {
+        Error::failed(message).hint(hint)
+    } else {
+        let message = match (trap, &state.last_words) {
+            (Some(Trap::UnreachableCodeReached), Some(words)) => {
+                return Error::new(ErrorKind::Panic, words.clone());
+            }
+            (Some(Trap::UnreachableCodeReached), None) => {
+                "it stopped itself (a panic, an assertion or an abort)".to_owned()
+            }
+            _ => root,
+        };
+        Error::new(ErrorKind::Panic, message)
     };
     match &state.last_words {
         Some(words) => error.with_causes([words.clone()]),
@@ -241,8 +243,7 @@ pub(super) fn error(error: types::Error) -> Error {
         types::ErrorKind::Interrupted => ErrorKind::Interrupted,
         types::ErrorKind::Failed => ErrorKind::Failed,
     };
-    // One line, whatever the guest wrote.
-    let line = |text: String| text.lines().collect::<Vec<_>>().join(" ");
+    let line = |text: String| printable(&text);
     let found =
         Error::new(kind, line(error.message)).with_causes(error.causes.into_iter().map(line));
     match error.hint {

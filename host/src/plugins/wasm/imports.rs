@@ -5,7 +5,7 @@ mod clock;
 pub(super) mod components;
 mod environment;
 mod files;
-mod host;
+pub(super) mod host;
 pub(super) mod network;
 mod random;
 mod terminal;
@@ -18,8 +18,11 @@ use super::bindings::codex::plugin as generated;
 use super::state::State;
 use crate::plugins::grants::Permission;
 
+/// Whether something is asked for.
+type Asked = fn(&Permissions) -> bool;
+
 /// The interfaces that need a permission: name, key in the manifest, and whether the manifest asks for it.
-const NEEDS: [(&str, &str, fn(&Permissions) -> bool); 7] = [
+const NEEDS: [(&str, &str, Asked); 7] = [
     ("terminal", "terminal", |asked| asked.terminal.is_some()),
     ("files", "folders", |asked| !asked.folders.is_empty()),
     ("environment", "environment", |asked| {

@@ -12,7 +12,8 @@ fn manifest(kinds: &[Kind], permissions: &str) -> (String, Manifest) {
         "[plugin]\nid = \"shout\"\nversion = \"0.1.0\"\napi = \"1\"\ndescription = \"ř\"\n"
             .to_owned();
     for kind in kinds {
-        text += &format!("[[component]]\nkind = \"{kind}\"\nname = \"loud\"\n");
+        let entry = format!("[[component]]\nkind = \"{kind}\"\nname = \"loud\"\n");
+        text.push_str(&entry);
     }
     text.push_str(permissions);
     let manifest = Manifest::parse(&text, "plugin.toml").unwrap();

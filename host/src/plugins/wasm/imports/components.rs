@@ -28,6 +28,10 @@ pub struct SomeModel(Box<dyn Model>);
 
 type Answer<T> = wasmtime::Result<std::result::Result<T, types::Error>>;
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "what the generated traits answer: the sandbox's result around the guest's"
+)]
 fn answer<T>(result: Result<T>) -> Answer<T> {
     Ok(result.map_err(|error| error_to(&error)))
 }

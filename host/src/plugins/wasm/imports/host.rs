@@ -35,7 +35,7 @@ impl host::Host for State {
 }
 
 /// One line without control characters: a stranger's text must not move the cursor.
-pub(super) fn printable(text: &str) -> String {
+pub(in crate::plugins::wasm) fn printable(text: &str) -> String {
     let line = text.trim_end().chars().map(|c| match c {
         '\n' | '\t' => ' ',
         c if c.is_control() => '\u{fffd}',

@@ -130,11 +130,13 @@ impl System {
                 .for_each(|line| host.log(LogLevel::Info, &printable(line)));
         }
         let complaints = fresh(&self.complaints, &mut self.told[1]);
-        let lines = complaints.lines().filter(|line| !line.trim().is_empty());
-        lines
-            .map(printable)
-            .inspect(|line| host.log(LogLevel::Debug, line))
-            .last()
+        let mut last = None;
+        for line in complaints.lines().filter(|line| !line.trim().is_empty()) {
+            let line = printable(line);
+            host.log(LogLevel::Debug, &line);
+            last = Some(line);
+        }
+        last
     }
 }
 
