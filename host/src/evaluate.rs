@@ -1,8 +1,8 @@
 //! Scores a model on held-out rows with any number of metrics.
 //!
 //! The model scores, the metrics judge; this room decides what is scored together and in which order metrics see it, and
-//! neither changes a result from one run to the next. [`documents`] is for language models, [`pairs`] for embeddings,
-//! [`labelled`] for classes and values.
+//! neither changes a result from one run to the next. `documents` is for language models, `pairs` for embeddings,
+//! `labelled` for classes and values.
 
 mod documents;
 mod labelled;
