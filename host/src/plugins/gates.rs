@@ -168,7 +168,7 @@ pub(super) fn find_library(folder: &Path, manifest: &Manifest) -> Result<PathBuf
 }
 
 /// Whether a file is a plugin in WebAssembly, by its name.
-pub(super) fn is_component(path: &Path) -> bool {
+pub(crate) fn is_component(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "wasm")
 }

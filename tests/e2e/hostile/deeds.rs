@@ -142,6 +142,17 @@ fn a_limit_that_was_raised_holds() {
         .create_metric("hostile", &deed("update:spin"))
         .unwrap();
     names(&update(metric.as_mut()).unwrap_err(), &["limit of 100ms"]);
+    // More than any clock can count is as good as no limit, and no panic.
+    cage.bench
+        .run(&["plugin", "limit", "hostile", "time=500000000000years"])
+        .ok();
+    let registry = cage.registry();
+    let mut metric = registry.create_metric("hostile", &deed("")).unwrap();
+    update(metric.as_mut()).unwrap();
+    let mut metric = registry
+        .create_metric("hostile", &deed("update:allocate"))
+        .unwrap();
+    names(&update(metric.as_mut()).unwrap_err(), &["more memory"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::exit::Exit;
+use crate::plugins::gates::is_component;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -21,15 +22,11 @@ struct Row<'a> {
 
 /// What would run a candidate, by its name, or by what lies in its folder.
 fn runtime_of(path: &Path) -> &'static str {
-    let sandboxed = |path: &Path| {
-        path.extension()
-            .is_some_and(|extension| extension == "wasm")
-    };
     let inside = || {
         let entries = path.read_dir().ok()?;
-        entries.flatten().find(|entry| sandboxed(&entry.path()))
+        entries.flatten().find(|entry| is_component(&entry.path()))
     };
-    if sandboxed(path) || inside().is_some() {
+    if is_component(path) || inside().is_some() {
         "wasm"
     } else {
         "native"

@@ -3,7 +3,7 @@
 //! in which state it was left.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use codex_plugin_api::manifest::{Size, Span};
 use codex_plugin_api::{Error, ErrorKind, HostRef, Result};
@@ -65,7 +65,7 @@ impl Guest {
             connections: 0,
             created: 0,
             system,
-            deadline: Instant::now() + about.bounds.time,
+            deadline: Instant::now(),
             last_words: None,
         };
         let exports = exports(pre).map_err(|error| {
@@ -124,11 +124,14 @@ impl Guest {
     }
 }
 
+/// What a limit beyond the clock's range comes to.
+const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
+
 fn begin(store: &mut Store<State>, bounds: &Bounds) {
     store.set_epoch_deadline(engine::ticks(bounds.time));
     let state = store.data_mut();
     let now = Instant::now();
-    state.deadline = now.checked_add(bounds.time).unwrap_or(now);
+    state.deadline = now.checked_add(bounds.time).unwrap_or(now + FOR_EVER);
     state.limiter.met = None;
     state.last_words = None;
 }
@@ -175,7 +178,7 @@ fn explain(store: &Store<State>, about: &About, error: &wasmtime::Error) -> Erro
     let limited = match (trap, state.limiter.met) {
         (Some(Trap::Interrupt), _) => Some((
             format!("it ran longer than its limit of {}", Span(bounds.time)),
-            raise("time", Span(bounds.time * 2).to_string()),
+            raise("time", Span(bounds.time.saturating_mul(2)).to_string()),
         )),
         (Some(Trap::StackOverflow), _) => Some((
             "it exhausted its stack".to_owned(),
@@ -188,28 +191,31 @@ fn explain(store: &Store<State>, about: &About, error: &wasmtime::Error) -> Erro
                 Size(bounds.memory),
                 Size(state.limiter.memory())
             ),
-            raise("memory", Size(bounds.memory * 2).to_string()),
+            raise("memory", Size(bounds.memory.saturating_mul(2)).to_string()),
         )),
         (_, Some(key)) => Some((
             format!(
                 "it needs more {key} than its limit of {}",
                 bounds.table_elements
             ),
-            raise(key, (bounds.table_elements * 2).to_string()),
+            raise(key, bounds.table_elements.saturating_mul(2).to_string()),
         )),
         _ if root.contains("fuel allocated for hostcalls") => Some((
             format!(
                 "it handed over more than its limit of {} in one call",
                 Size(bounds.transfer)
             ),
-            raise("transfer", Size(bounds.transfer * 2).to_string()),
+            raise(
+                "transfer",
+                Size(bounds.transfer.saturating_mul(2)).to_string(),
+            ),
         )),
         _ if root.contains("resource limit exceeded") => Some((
             format!(
                 "it consists of more parts than its limit of {}: {root}",
                 bounds.instances
             ),
-            raise("instances", (bounds.instances * 2).to_string()),
+            raise("instances", bounds.instances.saturating_mul(2).to_string()),
         )),
         _ => None,
     };
