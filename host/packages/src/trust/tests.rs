@@ -1,0 +1,634 @@
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::fs;
+use std::sync::Arc;
+
+use codex_plugin_api::{Kind, Manifest, Permissions};
+use semver::VersionReq;
+
+use super::*;
+use crate::entry::{ANY_TARGET, Artifact, Entry, FileDigest, SignedEntry};
+use crate::keys::SecretKey;
+
+const LIBRARY: &[u8] = b"the component";
+
+pub(super) struct Desk {
+    data: tempfile::TempDir,
+    key: SecretKey,
+    published: Published,
+    source: Arc<Source>,
+}
+
+fn key() -> SecretKey {
+    SecretKey::generate().unwrap()
+}
+
+fn text(key: &SecretKey) -> String {
+    key.public().text()
+}
+
+fn digest(content: &[u8]) -> FileDigest {
+    FileDigest {
+        size: content.len() as u64,
+        sha256: crate::digest::sha256(content),
+    }
+}
+
+fn entry(name: &str, version: &str) -> Entry {
+    let artifact = Artifact {
+        path: format!("artifacts/wasm/{name}.wasm"),
+        digest: digest(LIBRARY),
+    };
+    Entry {
+        name: name.into(),
+        version: Version::parse(version).unwrap(),
+        api: VersionReq::parse("1").unwrap(),
+        description: String::new(),
+        license: None,
+        components: vec![(Kind::Metric, "words".into())],
+        dependencies: BTreeMap::new(),
+        permissions: Permissions::default(),
+        archive: digest(format!("archive of {name} {version}").as_bytes()),
+        artifacts: BTreeMap::from([(ANY_TARGET.to_owned(), artifact)]),
+    }
+}
+
+fn native(name: &str, version: &str) -> Entry {
+    let mut entry = entry(name, version);
+    let artifact = entry.artifacts.remove(ANY_TARGET).unwrap();
+    entry
+        .artifacts
+        .insert("x86_64-unknown-linux-gnu".into(), artifact);
+    entry
+}
+
+fn signed(entry: &Entry, key: &SecretKey, source: &Arc<Source>) -> Offer {
+    let text = serde_json::to_string(entry).unwrap();
+    let signature = key.sign(text.as_bytes(), "").unwrap();
+    Offer {
+        entry: entry.clone(),
+        signed: Arc::new(SignedEntry {
+            entry: text,
+            signature,
+        }),
+        yanked: None,
+        key_id: key.public().id(),
+        revoked: None,
+        source: Arc::clone(source),
+    }
+}
+
+fn handed_over(name: &str, old: &SecretKey, new: &SecretKey) -> SignedRotation {
+    let rotation = serde_json::to_string(&Rotation {
+        name: name.into(),
+        old_key_id: old.public().id(),
+        new_key: text(new),
+    })
+    .unwrap();
+    let signature = old.sign(rotation.as_bytes(), "").unwrap();
+    SignedRotation {
+        rotation,
+        signature,
+    }
+}
+
+impl Desk {
+    fn new() -> Self {
+        let key = key();
+        Self {
+            data: tempfile::tempdir().unwrap(),
+            published: Published {
+                keys: vec![text(&key)],
+                root: text(&self::key()),
+                ..Published::default()
+            },
+            key,
+            source: Arc::new(Source {
+                registry: "main".into(),
+                url: "https://plugins.example.org".into(),
+            }),
+        }
+    }
+
+    fn trust(&self) -> Trust {
+        Trust::open(self.data.path(), &[self.data.path().join("policy.toml")]).unwrap()
+    }
+
+    fn offer(&self, entry: &Entry) -> Offer {
+        signed(entry, &self.key, &self.source)
+    }
+
+    fn decide(&self, offer: &Offer, wishes: &Wishes) -> Result<Decision> {
+        self.trust()
+            .decide(&offer.entry.name, offer, &self.published, wishes)
+    }
+
+    #[track_caller]
+    fn accept(&self, offer: &Offer) -> Decision {
+        let wishes = Wishes {
+            allow_native: vec![offer.entry.name.clone()],
+            ..Wishes::default()
+        };
+        let decision = self.decide(offer, &wishes).unwrap();
+        self.trust().record(&decision).unwrap();
+        decision
+    }
+
+    #[track_caller]
+    fn refuses(&self, offer: &Offer, words: &str) {
+        let before = fs::read(self.data.path().join("trust.json")).ok();
+        let error = self.decide(offer, &Wishes::default()).unwrap_err();
+        assert!(error.message().contains(words), "{error} lacks {words}");
+        assert!(error.hint_text().is_some(), "{error} has no hint");
+        assert_eq!(fs::read(self.data.path().join("trust.json")).ok(), before);
+    }
+
+    fn policy(&self, text: &str) {
+        fs::write(self.data.path().join("policy.toml"), text).unwrap();
+    }
+
+    /// Puts an accepted version into a folder as the store does.
+    fn install(&self, offer: &Offer) -> PathBuf {
+        let decision = self.accept(offer);
+        let folder = self
+            .data
+            .path()
+            .join(format!("{}-{}", decision.name, decision.version));
+        fs::create_dir_all(&folder).unwrap();
+        Receipt::new(offer, &decision).write(&folder).unwrap();
+        folder
+    }
+
+    fn check(&self, folder: &Path, name: &str) -> Result<Installed> {
+        let library = PathBuf::from(format!("artifacts/wasm/{name}.wasm"));
+        self.trust().check_installed(folder, &library)
+    }
+
+    fn events(&self) -> Vec<Event> {
+        let lines = self.trust().check_log().unwrap();
+        lines.into_iter().map(|line| line.event).collect()
+    }
+}
+
+#[test]
+fn a_key_is_pinned_at_first_use_and_the_second_use_is_quiet() {
+    let desk = Desk::new();
+    let first = desk.accept(&desk.offer(&entry("words", "1.0.0")));
+    assert!(first.first_use);
+    assert_eq!(first.level, Level::PinnedKey);
+    assert!(
+        first.warnings[0].contains(&first.key_id),
+        "{:?}",
+        first.warnings
+    );
+    let second = desk.accept(&desk.offer(&entry("words", "1.1.0")));
+    assert!(!second.first_use);
+    assert_eq!(second.warnings, Vec::<String>::new());
+    desk.accept(&desk.offer(&entry("words", "1.1.0")));
+    assert_eq!(
+        desk.events(),
+        [Event::Pinned, Event::Accepted, Event::Accepted]
+    );
+    let pins = desk.trust().pins().clone();
+    assert_eq!(pins.plugins["words"].key, Some(text(&desk.key)));
+    assert_eq!(pins.plugins["words"].accepted.len(), 2);
+}
+
+#[test]
+fn a_registry_may_vouch_with_its_own_key_and_change_it() {
+    let mut desk = Desk::new();
+    let root = key();
+    desk.published.root = text(&root);
+    let decision = desk.accept(&signed(&entry("words", "1.0.0"), &root, &desk.source));
+    assert_eq!(decision.level, Level::RegistrySigned);
+    let next = key();
+    desk.published.root = text(&next);
+    desk.accept(&signed(&entry("words", "1.1.0"), &next, &desk.source));
+    assert_eq!(desk.trust().pins().plugins["words"].key, Some(text(&next)));
+    desk.refuses(
+        &desk.offer(&entry("words", "1.2.0")),
+        "which did not hand it over",
+    );
+}
+
+#[test]
+fn a_changed_entry_or_one_for_another_plugin_is_refused() {
+    let desk = Desk::new();
+    let good = desk.offer(&entry("words", "1.0.0"));
+    let mut changed = good.clone();
+    let text = changed.signed.entry.replace("1.0.0", "1.0.1");
+    changed.entry = serde_json::from_str(&text).unwrap();
+    changed.signed = Arc::new(SignedEntry {
+        entry: text,
+        signature: good.signed.signature.clone(),
+    });
+    desk.refuses(&changed, "is by no key of words");
+    let other = desk.offer(&entry("other", "1.0.0"));
+    let error = desk
+        .trust()
+        .decide("words", &other, &desk.published, &Wishes::default())
+        .unwrap_err();
+    assert!(
+        error.message().contains("was signed for other 1.0.0"),
+        "{error}"
+    );
+    let mut lies = good.clone();
+    lies.entry.version = Version::new(2, 0, 0);
+    desk.refuses(&lies, "an entry that was signed for words 1.0.0");
+    for name in ["w\u{1b}[2Jords", "w\u{43e}rds", "../words"] {
+        let error = desk
+            .trust()
+            .decide(name, &good, &desk.published, &Wishes::default())
+            .unwrap_err();
+        assert!(!error.message().chars().any(char::is_control), "{error}");
+    }
+}
+
+#[test]
+fn a_swapped_key_is_refused_until_the_old_one_hands_the_name_over_or_the_user_says_so() {
+    let mut desk = Desk::new();
+    desk.accept(&desk.offer(&entry("words", "1.0.0")));
+    let new = key();
+    let offer = signed(&entry("words", "1.1.0"), &new, &desk.source);
+    desk.refuses(&offer, "is by no key of words");
+    desk.published.keys.push(text(&new));
+    desk.refuses(&offer, "is pinned to key");
+    for forged in [
+        handed_over("words", &new, &new),
+        handed_over("other", &desk.key, &new),
+        SignedRotation {
+            signature: handed_over("words", &new, &new).signature,
+            ..handed_over("words", &desk.key, &new)
+        },
+    ] {
+        desk.published.rotations = vec![forged];
+        desk.refuses(&offer, "which did not hand it over");
+    }
+    let between = key();
+    desk.published.rotations = vec![
+        handed_over("words", &desk.key, &between),
+        handed_over("words", &between, &new),
+    ];
+    let decision = desk.accept(&offer);
+    assert_eq!(decision.rotated_from, Some(desk.key.public().id()));
+    assert!(
+        decision.warnings[0].contains("handed words to key"),
+        "{:?}",
+        decision.warnings
+    );
+    desk.refuses(
+        &desk.offer(&entry("words", "1.2.0")),
+        "which handed the name to key",
+    );
+    // What the old key signed and was accepted stays.
+    let wishes = Wishes {
+        older: true,
+        ..Wishes::default()
+    };
+    let old = desk
+        .decide(&desk.offer(&entry("words", "1.0.0")), &wishes)
+        .unwrap();
+    desk.trust().record(&old).unwrap();
+    assert_eq!(desk.trust().pins().plugins["words"].key, Some(text(&new)));
+    assert!(desk.events().contains(&Event::Rotated));
+
+    let third = key();
+    let offer = signed(&entry("words", "2.0.0"), &third, &desk.source);
+    desk.published.keys.push(text(&third));
+    desk.refuses(&offer, "which did not hand it over");
+    desk.trust()
+        .change("words", Change::Key(&text(&third)))
+        .unwrap();
+    desk.accept(&offer);
+}
+
+#[test]
+fn a_name_is_bound_to_its_registry() {
+    let desk = Desk::new();
+    desk.accept(&desk.offer(&entry("words", "1.0.0")));
+    let mut other = desk.offer(&entry("words", "2.0.0"));
+    other.source = Arc::new(Source {
+        registry: "other".into(),
+        url: "https://elsewhere.example.org".into(),
+    });
+    desk.refuses(&other, "is bound to registry main");
+    other.source = Arc::new(Source {
+        registry: "renamed".into(),
+        url: "https://plugins.example.org/".into(),
+    });
+    desk.accept(&other);
+}
+
+#[test]
+fn versions_do_not_go_back_and_do_not_change() {
+    let desk = Desk::new();
+    let old = desk.offer(&entry("words", "1.0.0"));
+    desk.accept(&old);
+    desk.accept(&desk.offer(&entry("words", "1.2.0")));
+    desk.refuses(&old, "is older than 1.2.0");
+    let wishes = Wishes {
+        older: true,
+        ..Wishes::default()
+    };
+    desk.decide(&old, &wishes).unwrap();
+    let mut changed = entry("words", "1.2.0");
+    changed.archive = digest(b"other content");
+    desk.refuses(&desk.offer(&changed), "has other content now");
+}
+
+#[test]
+fn native_code_is_allowed_by_name_only() {
+    let desk = Desk::new();
+    let offer = desk.offer(&native("words", "1.0.0"));
+    desk.refuses(&offer, "runs with your full authority");
+    let wrong = Wishes {
+        allow_native: vec!["other".into()],
+        ..Wishes::default()
+    };
+    assert!(desk.decide(&offer, &wrong).is_err());
+    assert!(desk.accept(&offer).allows_native);
+    let next = desk.offer(&native("words", "1.1.0"));
+    assert!(
+        !desk
+            .decide(&next, &Wishes::default())
+            .unwrap()
+            .allows_native
+    );
+    assert!(desk.events().contains(&Event::NativeAllowed));
+    desk.policy("native = \"deny\"");
+    desk.refuses(&next, "native = \"deny\"");
+    desk.policy("");
+    desk.trust().change("words", Change::Native(false)).unwrap();
+    desk.refuses(&next, "is not allowed for it");
+}
+
+#[test]
+fn what_was_revoked_stays_revoked() {
+    let mut desk = Desk::new();
+    let offer = desk.offer(&entry("words", "1.0.0"));
+    let folder = desk.install(&offer);
+    desk.check(&folder, "words").unwrap();
+    let id = desk.key.public().id();
+    let archive = offer.entry.archive.sha256.clone();
+    for revoked in [
+        Revocations {
+            keys: BTreeMap::from([(id, "stolen".to_owned())]),
+            ..Revocations::default()
+        },
+        Revocations {
+            archives: BTreeMap::from([(archive, "malware".to_owned())]),
+            ..Revocations::default()
+        },
+    ] {
+        desk.published.revoked = revoked.clone();
+        desk.refuses(&offer, "is revoked by registry main");
+        desk.trust()
+            .note_revoked(&desk.source.url, &revoked)
+            .unwrap();
+        desk.published.revoked = Revocations::default();
+        desk.refuses(&offer, "is revoked by registry main");
+        let error = desk.check(&folder, "words").unwrap_err();
+        assert!(error.message().contains("is revoked"), "{error}");
+    }
+    let before = desk.events();
+    desk.trust()
+        .note_revoked(&desk.source.url, &Revocations::default())
+        .unwrap();
+    assert_eq!(desk.events(), before);
+}
+
+#[test]
+fn look_alikes_of_known_names_are_warned_of_at_first_use() {
+    let desk = Desk::new();
+    desk.accept(&desk.offer(&entry("word-list", "1.0.0")));
+    let decision = desk
+        .decide(
+            &desk.offer(&entry("word-1ist", "1.0.0")),
+            &Wishes::default(),
+        )
+        .unwrap();
+    assert!(
+        decision.warnings[0].contains("word-1ist looks like word-list"),
+        "{:?}",
+        decision.warnings
+    );
+    let wishes = Wishes {
+        known: vec!["sentences".into()],
+        ..Wishes::default()
+    };
+    let decision = desk
+        .decide(&desk.offer(&entry("sentence", "1.0.0")), &wishes)
+        .unwrap();
+    assert!(
+        decision.warnings[0].contains("looks like sentences"),
+        "{:?}",
+        decision.warnings
+    );
+}
+
+#[test]
+fn policies_are_asked_at_install_and_before_running() {
+    let desk = Desk::new();
+    let folder = desk.install(&desk.offer(&entry("words", "1.0.0")));
+    let next = desk.offer(&entry("words", "1.1.0"));
+    for rule in [
+        "minimum-level = \"registry-signed\"",
+        "registries = []",
+        "[keys]\nwords = []",
+    ] {
+        desk.policy(rule);
+        desk.refuses(&next, "says the policy");
+        let error = desk.check(&folder, "words").unwrap_err();
+        assert!(error.message().contains("says the policy"), "{error}");
+    }
+    desk.policy("natve = \"deny\"");
+    let error = Trust::open(desk.data.path(), &[desk.data.path().join("policy.toml")]).unwrap_err();
+    assert!(error.message().contains("unknown field"), "{error}");
+}
+
+#[test]
+fn an_installed_plugin_is_what_was_accepted_or_it_is_not_run() {
+    let desk = Desk::new();
+    let offer = desk.offer(&entry("words", "1.0.0"));
+    let folder = desk.install(&offer);
+    let installed = desk.check(&folder, "words").unwrap();
+    assert_eq!(installed.library, digest(LIBRARY));
+
+    let good = Receipt::read(&folder).unwrap();
+    let attacker = key();
+    let mut other = entry("words", "1.0.0");
+    other.artifacts.get_mut(ANY_TARGET).unwrap().digest = digest(b"malware");
+    let forged = signed(&other, &attacker, &desk.source);
+    let mut unknown = other.clone();
+    unknown.archive = digest(b"another archive");
+    let changed = SignedEntry {
+        entry: good.signed.entry.replace("metric", "command"),
+        ..good.signed.clone()
+    };
+    for (receipt, words) in [
+        (
+            Receipt {
+                signed: changed,
+                ..good.clone()
+            },
+            "is not what its key signed",
+        ),
+        (
+            Receipt {
+                signed: (*forged.signed).clone(),
+                key: text(&attacker),
+                ..good.clone()
+            },
+            "which is not pinned to words",
+        ),
+        (
+            Receipt {
+                signed: (*desk.offer(&unknown).signed).clone(),
+                ..good.clone()
+            },
+            "with this content was never accepted",
+        ),
+        (
+            Receipt {
+                source: Source {
+                    registry: "main".into(),
+                    url: "https://elsewhere".into(),
+                },
+                ..good.clone()
+            },
+            "which words is not bound to",
+        ),
+    ] {
+        receipt.write(&folder).unwrap();
+        let error = desk.check(&folder, "words").unwrap_err();
+        assert!(error.message().contains(words), "{error} lacks {words}");
+    }
+    fs::write(folder.join("receipt.json"), "{").unwrap();
+    assert!(
+        desk.check(&folder, "words")
+            .unwrap_err()
+            .message()
+            .ends_with("is damaged")
+    );
+    fs::remove_file(folder.join("receipt.json")).unwrap();
+    assert!(
+        desk.check(&folder, "words")
+            .unwrap_err()
+            .message()
+            .ends_with("cannot be read")
+    );
+    good.write(&folder).unwrap();
+    let error = desk.check(&folder, "other").unwrap_err();
+    assert!(
+        error.message().contains("was signed without the file"),
+        "{error}"
+    );
+    desk.trust().change("words", Change::Distrust).unwrap();
+    let error = desk.check(&folder, "words").unwrap_err();
+    assert!(
+        error.message().contains("do not trust words any more"),
+        "{error}"
+    );
+    desk.refuses(
+        &desk.offer(&entry("words", "1.1.0")),
+        "do not trust words any more",
+    );
+    desk.trust().change("words", Change::Trust).unwrap();
+    desk.check(&folder, "words").unwrap();
+    desk.trust().change("words", Change::Forget).unwrap();
+    let error = desk.check(&folder, "words").unwrap_err();
+    assert!(
+        error.message().contains("nothing was ever pinned"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_manifest_says_what_was_signed() {
+    let manifest = |change: (&str, &str)| {
+        let text = "[plugin]\nid = \"words\"\nversion = \"1.0.0\"\napi = \"1\"\ndescription = \"d\"\n\
+                    [[component]]\nkind = \"metric\"\nname = \"words\"\n";
+        Manifest::parse(&text.replace(change.0, change.1), "plugin.toml").unwrap()
+    };
+    let entry = entry("words", "1.0.0");
+    check_manifest(&entry, &manifest(("", ""))).unwrap();
+    for (change, words) in [
+        (("id = \"words\"", "id = \"other\""), "its id is other"),
+        (("1.0.0", "1.0.1"), "its version is 1.0.1"),
+        (("api = \"1\"", "api = \"1.0\""), "plugin API"),
+        (("name = \"words\"", "name = \"x\""), "other components"),
+        (
+            (
+                "[[component]]",
+                "[permissions]\nclock = { reason = \"r\" }\n[[component]]",
+            ),
+            "other permissions",
+        ),
+    ] {
+        let error = check_manifest(&entry, &manifest(change)).unwrap_err();
+        assert!(error.message().contains(words), "{error} lacks {words}");
+    }
+}
+
+#[test]
+fn many_writers_at_once_lose_nothing() {
+    let desk = Desk::new();
+    std::thread::scope(|scope| {
+        for writer in 0..4 {
+            let desk = &desk;
+            scope.spawn(move || {
+                for number in 0..5 {
+                    let name = format!("plugin-{writer}-{number}");
+                    desk.trust().change(&name, Change::Native(true)).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(desk.trust().pins().plugins.len(), 20);
+    assert_eq!(desk.trust().check_log().unwrap().len(), 20);
+}
+
+#[test]
+fn a_changed_log_stops_further_changes() {
+    let desk = Desk::new();
+    desk.accept(&desk.offer(&entry("words", "1.0.0")));
+    let path = log::path(desk.data.path());
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("pinned\"", "trusted\"")).unwrap();
+    desk.trust().check_log().unwrap_err();
+    let error = desk
+        .trust()
+        .change("words", Change::Native(true))
+        .unwrap_err();
+    assert!(error.message().contains("trust.log"), "{error}");
+    assert!(!desk.trust().pins().plugins["words"].native);
+}
+
+#[test]
+fn local_files_are_known_by_their_digest_until_they_are_removed() {
+    let desk = Desk::new();
+    let mut trust = desk.trust();
+    let library = Path::new("/plugins/words/words.wasm");
+    trust.record_local(library, "words", "aa").unwrap();
+    trust.record_local(library, "words", "aa").unwrap();
+    assert_eq!(desk.events(), [Event::LocalInstalled]);
+    trust.forget_local(Path::new("/plugins/other")).unwrap();
+    trust.forget_local(Path::new("/plugins/words")).unwrap();
+    assert!(desk.trust().pins().local.is_empty());
+    assert_eq!(desk.events(), [Event::LocalInstalled, Event::LocalRemoved]);
+}
+
+#[cfg(unix)]
+#[test]
+fn pins_that_everybody_may_write_are_not_believed() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    desk.accept(&desk.offer(&entry("words", "1.0.0")));
+    let path = desk.data.path().join("trust.json");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
+    let error = Trust::open(desk.data.path(), &[]).unwrap_err();
+    assert!(
+        error.message().contains("every user of this system"),
+        "{error}"
+    );
+}
