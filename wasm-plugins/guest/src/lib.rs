@@ -24,7 +24,7 @@ mod bindings {
 
 pub use bindings::codex::plugin::{files, host, terminal, types};
 pub use component::Component;
-pub use packed::{Number, pack, unpack};
+pub use packed::{Number, Numbers, pack, unpack};
 pub use ragged::{TextsBuilder, sequences, texts};
 pub use types::Error;
 

@@ -1,5 +1,7 @@
 //! Packed numbers: little-endian, one behind the other, as the WIT's arrays are.
 
+use std::marker::PhantomData;
+
 use crate::{Error, Result};
 
 /// A number that arrays hold.
@@ -32,14 +34,51 @@ macro_rules! number {
 
 number! { u32 u64 i64 f32 f64 }
 
-/// The numbers of an array, read as they are asked for; `what` names the array in an error.
+/// The numbers of an array, read as they are asked for: what [`unpack`] gives.
+#[derive(Clone, Debug)]
+pub struct Numbers<'a, T> {
+    bytes: &'a [u8],
+    number: PhantomData<T>,
+}
+
+impl<T: Number> Iterator for Numbers<'_, T> {
+    type Item = T;
+
+    fn next(&mut self) -> Option<T> {
+        let (number, rest) = self.bytes.split_at_checked(T::SIZE)?;
+        self.bytes = rest;
+        Some(T::read(number))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let count = self.bytes.len() / T::SIZE;
+        (count, Some(count))
+    }
+
+    /// Several numbers a turn: at every turn of a loop the sandbox looks whether its time is over.
+    fn fold<B, F: FnMut(B, T) -> B>(self, first: B, mut add: F) -> B {
+        let mut all = first;
+        let mut groups = self.bytes.chunks_exact(8 * T::SIZE);
+        for group in &mut groups {
+            for number in group.chunks_exact(T::SIZE) {
+                all = add(all, T::read(number));
+            }
+        }
+        for number in groups.remainder().chunks_exact(T::SIZE) {
+            all = add(all, T::read(number));
+        }
+        all
+    }
+}
+
+impl<T: Number> ExactSizeIterator for Numbers<'_, T> {}
+
+/// The numbers of an array; `what` names the array in an error. Adding up with `fold`, `sum` or `for_each` is faster than
+/// with a `for` loop.
 ///
 /// # Errors
 /// `data` when the bytes are no whole number of numbers.
-pub fn unpack<'a, T: Number>(
-    what: &str,
-    bytes: &'a [u8],
-) -> Result<impl ExactSizeIterator<Item = T> + Clone + use<'a, T>> {
+pub fn unpack<'a, T: Number>(what: &str, bytes: &'a [u8]) -> Result<Numbers<'a, T>> {
     if bytes.len() % T::SIZE != 0 {
         return Err(Error::data(format!(
             "{what} has {} bytes, which is no multiple of {}",
@@ -47,7 +86,10 @@ pub fn unpack<'a, T: Number>(
             T::SIZE
         )));
     }
-    Ok(bytes.chunks_exact(T::SIZE).map(T::read))
+    Ok(Numbers {
+        bytes,
+        number: PhantomData,
+    })
 }
 
 /// An array of numbers.
@@ -82,10 +124,25 @@ mod tests {
     }
 
     #[test]
+    fn adding_up_takes_every_number_once_and_in_order() {
+        for count in 0..=17 {
+            let bytes = pack(0..count);
+            let mut numbers = unpack::<u32>("numbers", &bytes).expect("whole");
+            assert_eq!(numbers.len(), count as usize);
+            let one_by_one: Vec<u32> = std::iter::from_fn(|| numbers.next()).collect();
+            let all = unpack::<u32>("numbers", &bytes).expect("whole");
+            let folded = all.fold(Vec::new(), |mut all, number| {
+                all.push(number);
+                all
+            });
+            assert_eq!(folded, one_by_one);
+            assert_eq!(folded, (0..count).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
     fn a_number_that_was_cut_is_named() {
-        let error = unpack::<f32>("log-probabilities", &[0; 6])
-            .err()
-            .expect("6 bytes");
+        let error = unpack::<f32>("log-probabilities", &[0; 6]).expect_err("6 bytes");
         assert_eq!(
             error.message,
             "log-probabilities has 6 bytes, which is no multiple of 4"

@@ -32,6 +32,25 @@ impl Sum {
     }
 }
 
+/// `nats` with those of more targets. Functions of their own for the loops, because in a large one the compiler that the
+/// sandbox uses keeps the sums in memory.
+#[inline(never)]
+fn more_nats(nats: Sum, scores: impl Iterator<Item = f32>) -> Sum {
+    scores.fold(nats, |mut nats, score| {
+        nats.add(-f64::from(score));
+        nats
+    })
+}
+
+/// How many targets were the first choice, and how many among the first `top_k`.
+#[inline(never)]
+fn choices(ranks: impl Iterator<Item = u32>, top_k: u32) -> (u32, u32) {
+    ranks.fold((0, 0), |(first, within_k), rank| {
+        let within = u32::from(rank < top_k);
+        (first + u32::from(rank == 0), within_k + within)
+    })
+}
+
 /// What was seen so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Scores {
@@ -73,21 +92,21 @@ impl Scores {
             )));
         }
         // Apart from the sum, so that each loop is as short as it can be.
-        if let Some(at) = scores.clone().position(f32::is_nan) {
+        let any_nan = scores
+            .clone()
+            .fold(false, |any, score| any | score.is_nan());
+        if let Some(at) = any_nan
+            .then(|| scores.clone().position(f32::is_nan))
+            .flatten()
+        {
             return Err(
                 Error::data(format!("log-probability {at} of {count} is not a number")).with_hint(
                     "the model's weights may have diverged: lower training.learning_rate",
                 ),
             );
         }
-        for score in scores {
-            self.nats.add(-f64::from(score));
-        }
-        let (top_k, mut first, mut within_k) = (self.top_k, 0_u32, 0_u32);
-        for rank in ranks {
-            first += u32::from(rank == 0);
-            within_k += u32::from(rank < top_k);
-        }
+        self.nats = more_nats(self.nats, scores);
+        let (first, within_k) = choices(ranks, self.top_k);
         self.tokens += count as u64;
         self.bytes += byte_lengths.sum::<u64>();
         self.first += u64::from(first);
