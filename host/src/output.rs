@@ -175,6 +175,14 @@ impl Output {
         ));
     }
 
+    /// Warns the user of an error that does not end the work: `text` names it, its hint says what mends it.
+    pub fn warn_of(&self, text: impl AsRef<str>, error: &Error) {
+        self.warn(text);
+        if let Some(hint) = error.hint_text() {
+            self.say(&format!("{} {hint}", self.paint("36", "hint:")));
+        }
+    }
+
     /// A log line, shown by level and `-v`.
     pub fn log(&self, level: LogLevel, text: &str) {
         match level {

@@ -127,8 +127,8 @@ impl Metrics {
 
 /// Warns, and gives the error that is returned should no metric be left.
 fn leave_out(name: &str, error: Error, app: &App) -> Error {
-    let what = format!("metric {name} failed: {error}");
-    app.output.warn(format!("{what}; going on without it"));
+    let text = format!("metric {name} failed: {error}; going on without it");
+    app.output.warn_of(text, &error);
     let error = match error.kind() {
         ErrorKind::Failed => Error::new(ErrorKind::Plugin, error.message().to_owned()),
         _ => error,

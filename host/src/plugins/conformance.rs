@@ -99,7 +99,10 @@ fn command(registry: &Registry, name: &str, inputs: Inputs<'_>) -> Report {
     }
     let created = match create() {
         Ok(_) => Outcome::Passed,
-        Err(error) => Outcome::Failed(error.to_string()),
+        Err(error) => {
+            let hint = error.hint_text().map(|hint| format!("; {hint}"));
+            Outcome::Failed(format!("{error}{}", hint.unwrap_or_default()))
+        }
     };
     let not_run = "what to run it with was not given: --arguments JSON".to_owned();
     Report {

@@ -176,7 +176,7 @@ pub(crate) fn is_component(path: &Path) -> bool {
 /// Takes a library or a component through the gates; also gives the text of its manifest.
 pub(super) fn examine_file(path: &Path) -> Result<(Passed, String), Stopped> {
     if is_component(path) {
-        return sandboxed::examine(path);
+        return sandboxed::examine(path).map(|found| (found.passed, found.manifest));
     }
     examine_library(path).map(|(stamp, passed)| (passed, stamp.manifest))
 }
@@ -295,6 +295,6 @@ fn check_target(path: &Path, file: &ObjectFile, stamp: &Stamp) -> Result<(), Ref
     ))
 }
 
-mod sandboxed;
+pub(super) mod sandboxed;
 #[cfg(test)]
 mod tests;

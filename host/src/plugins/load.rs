@@ -129,11 +129,13 @@ fn open_component(
     plugin: &Plugin,
     folders: &Folders,
 ) -> std::result::Result<Box<dyn Runtime>, Refusal> {
-    let (passed, _) = gates::examine_file(&plugin.library).map_err(|stopped| stopped.refusal)?;
-    if passed.manifest != plugin.manifest {
+    // What was examined is what is compiled, though the file be another one by then.
+    let found = gates::sandboxed::examine(&plugin.library).map_err(|stopped| stopped.refusal)?;
+    if found.passed.manifest != plugin.manifest {
         return Err(changed(&plugin.library));
     }
-    WasmPlugin::open(plugin, folders).map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
+    WasmPlugin::open(plugin, &found.bytes, folders)
+        .map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
 }
 
 fn open_library(

@@ -54,12 +54,12 @@ pub(super) struct About {
 }
 
 impl WasmPlugin {
-    /// Compiles a plugin that passed the gates, or takes what was compiled before from the cache.
-    pub(super) fn open(plugin: &Plugin, folders: &Folders) -> std::result::Result<Self, Refusal> {
-        let bytes = std::fs::read(&plugin.library).map_err(|error| {
-            let reason = format!("the file cannot be read: {error}");
-            Refusal::new(&plugin.path, Step::Read, reason, "install it again")
-        })?;
+    /// Compiles the bytes of a plugin that passed the gates, or takes what was compiled of them before from the cache.
+    pub(super) fn open(
+        plugin: &Plugin,
+        bytes: &[u8],
+        folders: &Folders,
+    ) -> std::result::Result<Self, Refusal> {
         let refuse = |error: &wasmtime::Error| {
             Refusal::new(
                 &plugin.path,
@@ -69,7 +69,7 @@ impl WasmPlugin {
             )
         };
         let component =
-            engine::compile(&bytes, folders.cache.as_deref()).map_err(|error| refuse(&error))?;
+            engine::compile(bytes, folders.cache.as_deref()).map_err(|error| refuse(&error))?;
         let grants = Grants::open(folders.data.as_deref());
         let standing = grants.standing(&plugin.manifest);
         let bounds = Bounds::new(&plugin.manifest, &standing, grants.limits(plugin.id()));

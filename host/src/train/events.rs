@@ -159,9 +159,9 @@ impl Trackers {
             .retain_mut(|(name, tracker)| match call(tracker) {
                 Ok(()) => true,
                 Err(error) => {
-                    app.output.warn(format!(
-                        "tracker {name} failed and hears no more of this run: {error}"
-                    ));
+                    let text =
+                        format!("tracker {name} failed and hears no more of this run: {error}");
+                    app.output.warn_of(text, &error);
                     false
                 }
             });

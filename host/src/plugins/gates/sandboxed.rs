@@ -16,13 +16,21 @@ const BUILD: &str = "build it again (codex-ml plugin build DIR)";
 /// What stands before an interface's name.
 const PACKAGE: &str = "codex:plugin/";
 
-pub(super) fn examine(path: &Path) -> Result<(Passed, String), Stopped> {
+/// What passed the gates: what the host knows of it, the text of its manifest, and the bytes that all this was read from.
+pub(in crate::plugins) struct Examined {
+    pub(in crate::plugins) passed: Passed,
+    pub(in crate::plugins) manifest: String,
+    pub(in crate::plugins) bytes: Vec<u8>,
+}
+
+pub(in crate::plugins) fn examine(path: &Path) -> Result<Examined, Stopped> {
     let stop = |refusal: Refusal, manifest: Option<&Manifest>| Stopped {
         refusal,
         manifest: manifest.map(|manifest| Box::new(manifest.clone())),
     };
-    let file = file::read(path)
-        .map_err(|reason| stop(Refusal::new(path, Step::Read, reason, BUILD), None))?;
+    let unread = |reason| stop(Refusal::new(path, Step::Read, reason, BUILD), None);
+    let bytes = file::read(path).map_err(unread)?;
+    let file = file::parse(&bytes).map_err(unread)?;
     let Some(text) = file.manifest.clone() else {
         let reason = "it is a component, but not a codex-ml plugin: it holds no manifest";
         return Err(stop(Refusal::new(path, Step::Stamp, reason, BUILD), None));
@@ -60,7 +68,11 @@ pub(super) fn examine(path: &Path) -> Result<(Passed, String), Stopped> {
         manifest,
         build,
     };
-    Ok((passed, text))
+    Ok(Examined {
+        passed,
+        manifest: text,
+        bytes,
+    })
 }
 
 /// The highest version of our interfaces that it uses, when this host has all of them.

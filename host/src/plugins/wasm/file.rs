@@ -30,8 +30,8 @@ pub(in crate::plugins) fn is_wasm(head: &[u8]) -> bool {
     head.starts_with(b"\0asm")
 }
 
-/// Reads a file; `Err` is the reason in one line.
-pub(in crate::plugins) fn read(path: &Path) -> Result<ComponentFile, String> {
+/// The bytes of a file; `Err` is the reason in one line.
+pub(in crate::plugins) fn read(path: &Path) -> Result<Vec<u8>, String> {
     let failed = |error: std::io::Error| format!("the file cannot be read: {error}");
     let file = File::open(path).map_err(failed)?;
     let length = file.metadata().map_err(failed)?.len();
@@ -40,10 +40,10 @@ pub(in crate::plugins) fn read(path: &Path) -> Result<ComponentFile, String> {
     }
     let mut bytes = Vec::with_capacity(length as usize);
     file.take(MOST).read_to_end(&mut bytes).map_err(failed)?;
-    parse(&bytes)
+    Ok(bytes)
 }
 
-/// As [`read`], from its bytes.
+/// What a file of these bytes says of itself; `Err` is the reason in one line why it is no plugin.
 pub(in crate::plugins) fn parse(bytes: &[u8]) -> Result<ComponentFile, String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());

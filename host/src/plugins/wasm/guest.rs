@@ -124,6 +124,14 @@ impl Guest {
     }
 }
 
+/// Names the call of an error that comes while a component is created, which would else be blamed on `create` alone.
+pub(super) fn asked_for<T>(call: &str, result: Result<T>) -> Result<T> {
+    result.map_err(|error| {
+        let message = format!("{}, when asked for its {call}", error.message());
+        error.with_message(message)
+    })
+}
+
 /// What a limit beyond the clock's range comes to.
 const FOR_EVER: Duration = Duration::from_hours(100 * 365 * 24);
 
@@ -225,6 +233,10 @@ fn explain(store: &Store<State>, about: &About, error: &wasmtime::Error) -> Erro
         let message = match (trap, &state.last_words) {
             (Some(Trap::UnreachableCodeReached), Some(words)) => {
                 return Error::new(ErrorKind::Panic, words.clone());
+            }
+            (Some(Trap::MemoryOutOfBounds), _) => {
+                // Compilers for WebAssembly keep a stack of their own at the beginning of memory.
+                "it reached beyond its memory, most likely by a recursion without end".to_owned()
             }
             (Some(Trap::UnreachableCodeReached), None) => {
                 "it stopped itself (a panic, an assertion or an abort)".to_owned()

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::bindings::codex::plugin::types::MetricNeeds;
 use super::bindings::exports::codex::plugin::metric::{Guest as Calls, GuestIndices};
 use super::convert;
-use super::guest::Guest;
+use super::guest::{Guest, asked_for};
 
 pub(super) type Exports = GuestIndices;
 
@@ -24,7 +24,10 @@ pub(super) fn create(
 ) -> Result<impl Metric + use<>> {
     let calls = guest.call_plain(|store, instance| exports.load(store, instance))?;
     guest.call(|store| calls.call_create(store, name, &config.to_string()))?;
-    let asked = guest.call_plain(|store, _| calls.call_needs(store))?;
+    let asked = asked_for(
+        "needs",
+        guest.call_plain(|store, _| calls.call_needs(store)),
+    )?;
     let needs = Needs {
         log_probabilities: asked.contains(MetricNeeds::LOG_PROBABILITIES),
         ranks: asked.contains(MetricNeeds::RANKS),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::bindings::codex::plugin::types;
 use super::bindings::exports::codex::plugin::model::{Guest as Calls, GuestIndices};
-use super::guest::Guest;
+use super::guest::{Guest, asked_for};
 use super::{adapter, convert, files};
 
 pub(super) type Exports = GuestIndices;
@@ -29,7 +29,7 @@ pub(super) fn create(
     let files = files::of_config(config)?;
     let calls = guest.call_plain(|store, instance| exports.load(store, instance))?;
     guest.call(|store| calls.call_create(store, name, &config.to_string(), &files))?;
-    let info = guest.call(|store| calls.call_info(store))?;
+    let info = asked_for("info", guest.call(|store| calls.call_info(store)))?;
     Ok(WasmModel {
         guest,
         calls,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::bindings::exports::codex::plugin::sanitizer::{Guest as Calls, GuestIndices};
 use super::convert;
-use super::guest::Guest;
+use super::guest::{Guest, asked_for};
 
 pub(super) type Exports = GuestIndices;
 
@@ -24,8 +24,9 @@ pub(super) fn create(
 ) -> Result<impl Sanitizer + use<>> {
     let calls = guest.call_plain(|store, instance| exports.load(store, instance))?;
     guest.call(|store| calls.call_create(store, name, &config.to_string()))?;
-    let rules = guest.call(|store| calls.call_rules(store))?;
-    let max_span = guest.call_plain(|store, _| calls.call_max_span(store))?;
+    let rules = asked_for("rules", guest.call(|store| calls.call_rules(store)))?;
+    let asked = guest.call_plain(|store, _| calls.call_max_span(store));
+    let max_span = asked_for("max_span", asked)?;
     Ok(WasmSanitizer {
         guest,
         calls,
