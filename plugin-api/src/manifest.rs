@@ -4,6 +4,8 @@ mod argument;
 mod limits;
 mod permissions;
 
+use std::collections::BTreeMap;
+
 use semver::{Version, VersionReq};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -32,6 +34,9 @@ pub struct Manifest {
     /// How much it may use, where it runs in a sandbox.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
     pub limits: Limits,
+    /// The plugins that it needs, by id, each with the versions that will do. They are installed with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dependencies: BTreeMap<String, VersionReq>,
 }
 
 /// The `[plugin]` table.
@@ -147,6 +152,15 @@ impl Manifest {
             argument::check_all(&entry.arguments, &entry.subcommands)
                 .or_else(|why| wrong(format!("{place}: {why}")))?;
         }
+        for name in self.dependencies.keys() {
+            check_name(name)
+                .or_else(|why| wrong(format!("dependencies.{name:?}: the name {why}")))?;
+            if *name == self.plugin.id {
+                return wrong(format!(
+                    "dependencies.{name}: a plugin does not need itself"
+                ));
+            }
+        }
         self.permissions
             .check()
             .or_else(|why| wrong(format!("permissions: {why}")))
@@ -235,6 +249,22 @@ mod tests {
             ),
         ] {
             let error = Manifest::parse(&change, "plugin.toml").unwrap_err();
+            assert!(error.message().contains(word), "{error} lacks {word}");
+        }
+    }
+
+    #[test]
+    fn what_it_needs_is_named_with_versions() {
+        let with =
+            |line: &str| Manifest::parse(&format!("{GOOD}[dependencies]\n{line}\n"), "plugin.toml");
+        let manifest = with("words = \"^1.2\"").unwrap();
+        assert_eq!(manifest.dependencies["words"].to_string(), "^1.2");
+        for (line, word) in [
+            ("shout = \"1\"", "does not need itself"),
+            ("Words = \"1\"", "the name must be"),
+            ("words = \"one\"", "line "),
+        ] {
+            let error = with(line).unwrap_err();
             assert!(error.message().contains(word), "{error} lacks {word}");
         }
     }
