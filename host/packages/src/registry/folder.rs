@@ -1,0 +1,552 @@
+//! Changes to a registry's folder. One at a time, each finished by a new snapshot: what was not signed is not believed,
+//! so a change that is cut off is finished by `renew` or by making it again.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use codex_plugin_api::{Context, Error, Result};
+use semver::Version;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{
+    ABOUT, About, MAX_ABOUT, MAX_LIST, REVOKED, Revocation, Revoked, YANKED, Yanked, YankedVersion,
+};
+use super::{archive_path, index_path};
+use crate::archive::{self, Limits};
+use crate::entry::{Entry, FileDigest, SignedEntry};
+use crate::index::{Index, IndexEntry, Line, MAX_INDEX, precedence};
+use crate::keys::{PublicKey, SecretKey};
+use crate::names;
+use crate::snapshot::{self, FORMAT, MAX_SNAPSHOT, Snapshot, later, timestamp};
+use crate::trust::SignedRotation;
+
+/// The file that is locked while a registry is changed. It begins with a dot, so that web servers do not serve it.
+const LOCK: &str = ".lock";
+
+/// How long a snapshot is believed where nothing else was said.
+pub const USUAL_SPAN: Duration = Duration::from_hours(90 * 24);
+
+/// A registry's folder that is being changed; nobody else changes it meanwhile.
+#[derive(Debug)]
+pub struct Registry {
+    root: PathBuf,
+    about: About,
+    /// Held until this is dropped.
+    _lock: File,
+}
+
+/// A version that was added.
+#[derive(Clone, Debug)]
+pub struct Added {
+    /// What it says.
+    pub entry: Entry,
+    /// Whether it was there before with exactly this content.
+    pub again: bool,
+    /// A name in the registry that could be mistaken for it, where its name is new.
+    pub resembles: Option<String>,
+}
+
+impl Registry {
+    /// Makes an empty registry in a folder, signed by its root key.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when the name is no name or a registry is there already.
+    pub fn init(root: &Path, name: &str, key: &SecretKey, expires: SystemTime) -> Result<Self> {
+        names::check(name).map_err(|error| {
+            let message = error.message().replace("plugin name", "registry name");
+            error.with_message(message)
+        })?;
+        if root.join(ABOUT).exists() {
+            return Err(Error::config(format!(
+                "there is a registry in {} already",
+                root.display()
+            )));
+        }
+        let failed = || Error::failed(format!("cannot create {}", root.display()));
+        fs::create_dir_all(root.join("index")).or_error(failed)?;
+        fs::create_dir_all(root.join("archives")).or_error(failed)?;
+        let lock = lock(root)?;
+        let about = About {
+            format: FORMAT,
+            name: name.to_owned(),
+            key: key.public().text(),
+        };
+        let registry = Self {
+            root: root.to_owned(),
+            about,
+            _lock: lock,
+        };
+        registry.write_json(YANKED, &Yanked::default())?;
+        registry.write_json(REVOKED, &Revoked::default())?;
+        registry.write_json(ABOUT, &registry.about)?;
+        registry.renew(key, expires)?;
+        Ok(registry)
+    }
+
+    /// Opens a registry's folder for a change; waits while somebody else changes it.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when there is none.
+    pub fn open(root: &Path) -> Result<Self> {
+        if !root.join(ABOUT).is_file() {
+            return Err(
+                Error::config(format!("there is no registry in {}", root.display()))
+                    .hint("codex-ml registry init makes one"),
+            );
+        }
+        let lock = lock(root)?;
+        let about: About = parse(ABOUT, &read(&root.join(ABOUT), MAX_ABOUT)?)?;
+        if about.format != FORMAT {
+            return Err(Error::data(format!(
+                "{ABOUT} has format {}, and this codex-ml writes {FORMAT}",
+                about.format
+            )));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+            about,
+            _lock: lock,
+        })
+    }
+
+    /// What it calls itself, and its key.
+    pub fn about(&self) -> &About {
+        &self.about
+    }
+
+    /// Its root key.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when `registry.json` holds none.
+    pub fn root_key(&self) -> Result<PublicKey> {
+        PublicKey::parse(&self.about.key)
+    }
+
+    /// Whether a key may sign snapshots.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when it may not, naming both keys.
+    pub fn check_root(&self, key: &SecretKey) -> Result<()> {
+        let root = self.root_key()?;
+        if *key.public() == root {
+            return Ok(());
+        }
+        Err(Error::config(format!(
+            "key {} is not the root key of registry {}, which is {}",
+            key.public().id(),
+            self.about.name,
+            root.id()
+        ))
+        .hint("only the root key can sign what the registry says: give it with --key"))
+    }
+
+    /// The index of a plugin; empty when there is none.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Data`] when it is damaged.
+    pub fn index(&self, name: &str) -> Result<Index> {
+        Index::parse(name, &self.index_bytes(name)?, &self.about.key)
+    }
+
+    fn index_bytes(&self, name: &str) -> Result<Vec<u8>> {
+        names::check(name)?;
+        let path = self.root.join(index_path(name));
+        if path.exists() {
+            read(&path, MAX_INDEX)
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    /// Adds a version: checks the package whole, the signature, that the name belongs to the key and that the version is
+    /// new. Adding the very same again changes nothing. The caller renews the snapshot.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Data`] when package and entry do not fit, [`codex_plugin_api::ErrorKind::Denied`]
+    /// for a wrong signature or a name that belongs to another key, [`codex_plugin_api::ErrorKind::Config`] for a version
+    /// that is there with other content.
+    pub fn add(&self, package: &Path, signed: &SignedEntry, key: &PublicKey) -> Result<Added> {
+        let entry = self.check_package(package, signed, key)?;
+        let bytes = self.index_bytes(&entry.name)?;
+        let index = Index::parse(&entry.name, &bytes, &self.about.key)?;
+        let mut versions = index.entries.iter();
+        if let Some(there) =
+            versions.find(|there| precedence(&there.entry.version) == precedence(&entry.version))
+        {
+            if there.entry != entry || there.key != key.text() {
+                return Err(Error::config(format!(
+                    "{} {} is in the registry already, with other content",
+                    entry.name, entry.version
+                ))
+                .hint("a version never changes: give the plugin a new version"));
+            }
+            self.place_archive(package, &entry)?;
+            return Ok(Added {
+                entry,
+                again: true,
+                resembles: None,
+            });
+        }
+        let line = Line {
+            entry: Some(signed.entry.clone()),
+            signature: signed.signature.clone(),
+            key: Some(key.text()),
+            rotation: None,
+        };
+        let bytes = appended(bytes, &line)?;
+        // The same rules as every reader has: whose name it is, above all.
+        Index::parse(&entry.name, &bytes, &self.about.key)
+            .map_err(|error| error.with_kind(codex_plugin_api::ErrorKind::Denied))?;
+        let known = if index.entries.is_empty() {
+            self.names()?
+        } else {
+            Vec::new()
+        };
+        let resembles =
+            names::resembles(&entry.name, known.iter().map(String::as_str)).map(ToOwned::to_owned);
+        self.place_archive(package, &entry)?;
+        self.write(&index_path(&entry.name), &bytes)?;
+        Ok(Added {
+            entry,
+            again: false,
+            resembles,
+        })
+    }
+
+    fn check_package(
+        &self,
+        package: &Path,
+        signed: &SignedEntry,
+        key: &PublicKey,
+    ) -> Result<Entry> {
+        let entry: Entry = serde_json::from_str(&signed.entry)
+            .or_error(|| Error::data("the signed entry is damaged"))?;
+        key.verify(signed.entry.as_bytes(), &signed.signature)?;
+        let contents = archive::inspect(package, Some(&entry.archive), &Limits::default())?;
+        names::check(&entry.name)?;
+        if contents.entry() != entry {
+            return Err(Error::data(format!(
+                "the signed entry is not that of package {}",
+                package.display()
+            ))
+            .hint("sign the package again: codex-ml plugin sign"));
+        }
+        let revoked = self.revoked()?;
+        if let Some(reason) = revoked.reason(&key.id(), &entry.archive.sha256) {
+            return Err(Error::denied(format!(
+                "{} {} cannot be added: {reason}",
+                entry.name, entry.version
+            )));
+        }
+        Ok(entry)
+    }
+
+    fn place_archive(&self, package: &Path, entry: &Entry) -> Result<()> {
+        let path = archive_path(&entry.name, &entry.version);
+        let place = self.root.join(&path);
+        if place.exists() && FileDigest::of_file(&place)? == entry.archive {
+            return Ok(());
+        }
+        let failed = || Error::failed(format!("cannot write {}", place.display()));
+        let folder = place.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder).or_error(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(folder).or_error(failed)?;
+        let source = File::open(package)
+            .or_error(|| Error::failed(format!("cannot read {}", package.display())))?;
+        let mut source = crate::digest::HashingReader::new(source);
+        std::io::copy(&mut source, &mut file).or_error(failed)?;
+        if source.finish() != entry.archive {
+            return Err(Error::failed(format!(
+                "package {} changed while it was read",
+                package.display()
+            ))
+            .hint("try again"));
+        }
+        persist(file, &place)
+    }
+
+    /// Hands a name to another key: `old` signs.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Denied`] when the name does not belong to the key that signed.
+    pub fn rotate(&self, name: &str, signed: &SignedRotation) -> Result<()> {
+        let line = Line {
+            rotation: Some(signed.rotation.clone()),
+            signature: signed.signature.clone(),
+            ..Line::default()
+        };
+        let bytes = self.index_bytes(name)?;
+        if bytes.is_empty() {
+            return Err(self.unknown(name));
+        }
+        let bytes = appended(bytes, &line)?;
+        Index::parse(name, &bytes, &self.about.key)
+            .map_err(|error| error.with_kind(codex_plugin_api::ErrorKind::Denied))?;
+        self.write(&index_path(name), &bytes)
+    }
+
+    /// The names of all plugins, sorted.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let folder = self.root.join("index");
+        let failed = || Error::failed(format!("cannot read {}", folder.display()));
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&folder).or_error(failed)? {
+            let name = entry.or_error(failed)?.file_name();
+            let name = name.to_str().and_then(|name| name.strip_suffix(".ndjson"));
+            names.extend(
+                name.filter(|name| names::check(name).is_ok())
+                    .map(ToOwned::to_owned),
+            );
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Takes a version back for those who do not use it yet. The archive stays.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when there is no such version.
+    pub fn yank(&self, name: &str, version: &Version, reason: &str, now: SystemTime) -> Result<()> {
+        self.version(name, version)?;
+        let mut list = self.yanked()?;
+        list.yanked
+            .retain(|yanked| yanked.name != name || yanked.version != *version);
+        list.yanked.push(YankedVersion {
+            name: name.to_owned(),
+            version: version.clone(),
+            reason: reason.to_owned(),
+            time: timestamp(now),
+        });
+        list.yanked
+            .sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
+        self.write_json(YANKED, &list)
+    }
+
+    /// Gives a yanked version back; whether it was yanked.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when there is no such version.
+    pub fn unyank(&self, name: &str, version: &Version) -> Result<bool> {
+        self.version(name, version)?;
+        let mut list = self.yanked()?;
+        let before = list.yanked.len();
+        list.yanked
+            .retain(|yanked| yanked.name != name || yanked.version != *version);
+        self.write_json(YANKED, &list)?;
+        Ok(list.yanked.len() < before)
+    }
+
+    /// Forbids every version signed with a key. There is no way back: who lost a key once cannot unlose it.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] for what is no key id, and for the root key.
+    pub fn revoke_key(&self, id: &str, reason: &str, now: SystemTime) -> Result<()> {
+        let id = id.to_ascii_uppercase();
+        if id.len() != 16 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(Error::config(format!("{id:?} is not a key id"))
+                .hint("a key id is 16 hexadecimal digits, as codex-ml plugin key show prints it"));
+        }
+        if id == self.root_key()?.id() {
+            return Err(Error::config(format!(
+                "key {id} is the registry's root key, which cannot revoke itself"
+            ))
+            .hint("make a new registry with another key and tell its users its id"));
+        }
+        let mut revoked = self.revoked()?;
+        revoked.keys.insert(
+            id,
+            Revocation {
+                reason: reason.to_owned(),
+                time: timestamp(now),
+            },
+        );
+        self.write_json(REVOKED, &revoked)
+    }
+
+    /// Forbids a version by its archive.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when there is no such version.
+    pub fn revoke_version(
+        &self,
+        name: &str,
+        version: &Version,
+        reason: &str,
+        now: SystemTime,
+    ) -> Result<()> {
+        let archive = self.version(name, version)?.entry.archive.sha256;
+        let mut revoked = self.revoked()?;
+        revoked.archives.insert(
+            archive,
+            Revocation {
+                reason: reason.to_owned(),
+                time: timestamp(now),
+            },
+        );
+        self.write_json(REVOKED, &revoked)
+    }
+
+    fn version(&self, name: &str, version: &Version) -> Result<IndexEntry> {
+        let index = self.index(name)?;
+        if index.entries.is_empty() {
+            return Err(self.unknown(name));
+        }
+        let there: Vec<String> = index
+            .entries
+            .iter()
+            .map(|entry| entry.entry.version.to_string())
+            .collect();
+        let found = index
+            .entries
+            .into_iter()
+            .find(|entry| entry.entry.version == *version);
+        found.ok_or_else(|| {
+            Error::config(format!("the registry has no {name} {version}"))
+                .hint(format!("it has {}", there.join(", ")))
+        })
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let error = Error::config(format!("the registry has no plugin {name}"));
+        let known = self.names().unwrap_or_default();
+        match names::nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean {near}?")),
+            None => error.hint("codex-ml registry verify lists what it has"),
+        }
+    }
+
+    fn yanked(&self) -> Result<Yanked> {
+        parse(YANKED, &read(&self.root.join(YANKED), MAX_LIST)?)
+    }
+
+    fn revoked(&self) -> Result<Revoked> {
+        parse(REVOKED, &read(&self.root.join(REVOKED), MAX_LIST)?)
+    }
+
+    /// Signs what is in the folder now: the last step of every change, and by itself the way to prolong a snapshot.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when the key is not the root key.
+    pub fn renew(&self, key: &SecretKey, expires: SystemTime) -> Result<Snapshot> {
+        self.check_root(key)?;
+        let mut files = BTreeMap::new();
+        for path in [ABOUT, YANKED, REVOKED].map(ToOwned::to_owned) {
+            files.insert(path.clone(), FileDigest::of_file(&self.root.join(path))?);
+        }
+        for name in self.names()? {
+            let path = index_path(&name);
+            files.insert(path.clone(), FileDigest::of_file(&self.root.join(path))?);
+        }
+        let snapshot = Snapshot {
+            format: FORMAT,
+            registry: self.about.name.clone(),
+            version: self.last_version()? + 1,
+            created: timestamp(SystemTime::now()),
+            expires: timestamp(later(expires, Duration::ZERO)),
+            files,
+        };
+        let (text, signature) = snapshot.sign(key)?;
+        self.write(snapshot::SIGNATURE, signature.as_bytes())?;
+        self.write(snapshot::FILE, text.as_bytes())?;
+        Ok(snapshot)
+    }
+
+    /// The number of the snapshot that is there. Its signature may be of the next one already, if that was cut off, so
+    /// the number is taken unsigned: who can write here could do worse.
+    fn last_version(&self) -> Result<u64> {
+        let path = self.root.join(snapshot::FILE);
+        if !path.exists() {
+            return Ok(0);
+        }
+        let snapshot: Snapshot = parse(snapshot::FILE, &read(&path, MAX_SNAPSHOT)?)?;
+        Ok(snapshot.version)
+    }
+
+    fn write_json(&self, path: &str, value: &impl Serialize) -> Result<()> {
+        let mut text = serde_json::to_string_pretty(value)
+            .or_error(|| Error::failed(format!("cannot write {path}")))?;
+        text.push('\n');
+        self.write(path, text.as_bytes())
+    }
+
+    fn write(&self, path: &str, bytes: &[u8]) -> Result<()> {
+        let place = self.root.join(path);
+        let created = || {
+            let folder = place.parent().unwrap_or(&self.root);
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
+            file.write_all(bytes)?;
+            Ok::<_, std::io::Error>(file)
+        };
+        let file =
+            created().or_error(|| Error::failed(format!("cannot write {}", place.display())))?;
+        persist(file, &place)
+    }
+}
+
+/// Gives a finished file its name; web servers run as another user, so everybody may read it.
+pub(super) fn persist(file: tempfile::NamedTempFile, place: &Path) -> Result<()> {
+    let failed = || Error::failed(format!("cannot write {}", place.display()));
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file()
+            .set_permissions(fs::Permissions::from_mode(0o644))
+            .or_error(failed)?;
+    }
+    file.as_file().sync_all().or_error(failed)?;
+    file.persist(place)
+        .map_err(|error| error.error)
+        .or_error(failed)?;
+    Ok(())
+}
+
+fn lock(root: &Path) -> Result<File> {
+    let path = root.join(LOCK);
+    let locked = || {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)?;
+        file.lock()?;
+        Ok::<_, std::io::Error>(file)
+    };
+    locked().or_error(|| Error::failed(format!("cannot lock {}", path.display())))
+}
+
+fn appended(mut bytes: Vec<u8>, line: &Line) -> Result<Vec<u8>> {
+    let text = serde_json::to_string(line)
+        .or_error(|| Error::failed("cannot write a line of an index"))?;
+    if !bytes.is_empty() && bytes.last() != Some(&b'\n') {
+        bytes.push(b'\n');
+    }
+    bytes.extend(text.bytes().chain([b'\n']));
+    Ok(bytes)
+}
+
+pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let failed = || Error::failed(format!("cannot read {}", path.display()));
+    let file = File::open(path).or_error(failed)?;
+    let mut bytes = Vec::new();
+    file.take(limit + 1)
+        .read_to_end(&mut bytes)
+        .or_error(failed)?;
+    if bytes.len() as u64 > limit {
+        return Err(Error::data(format!(
+            "{} has more than {limit} bytes",
+            path.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn parse<T: DeserializeOwned>(path: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).or_error(|| Error::data(format!("{path} is damaged")))
+}
