@@ -178,6 +178,20 @@ impl MiniLm {
     }
 }
 
+/// Tokens up to which a pass is over in a few milliseconds, in which its threads need not sleep.
+const SHORT_PASS: usize = 64;
+
+/// Runs a pass over so many tokens on the model's threads.
+fn install<R: Send>(pool: &ThreadPool, tokens: usize, pass: impl FnOnce() -> R + Send) -> R {
+    pool.install(|| {
+        if tokens <= SHORT_PASS {
+            codex_nn::awake(pass)
+        } else {
+            pass()
+        }
+    })
+}
+
 impl Model for MiniLm {
     fn info(&self) -> Result<ModelInfo> {
         let config = &self.network.config;
@@ -264,7 +278,7 @@ impl Model for MiniLm {
         if packed.is_empty() {
             return Ok(vec![0.0; sequences.len() * network.config.hidden_size]);
         }
-        numeric(self.pool.install(|| {
+        numeric(install(&self.pool, sequences.ids().len(), || {
             let embeddings = network.embed(&packed.tokens())?;
             Ok::<_, codex_nn::Error>(codex_nn::Read::new(&embeddings)?.to_vec())
         }))

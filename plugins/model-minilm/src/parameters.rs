@@ -5,7 +5,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use codex_nn::random::Key;
 use codex_nn::write;
 use codex_plugin_api::Result;
@@ -136,7 +136,7 @@ pub(crate) struct Parameters {
 }
 
 fn flat(length: usize, device: &Device) -> Result<Tensor> {
-    numeric(Tensor::zeros(length, DType::F32, device))
+    numeric(codex_nn::zeros(length, device))
 }
 
 fn view(flat: &Tensor, range: &Range<usize>, shape: &[usize]) -> Result<Tensor> {

@@ -35,6 +35,7 @@
 
 pub mod adamw;
 pub mod attention;
+mod awake;
 pub mod composed;
 pub mod dropout;
 pub mod embedding;
@@ -42,6 +43,7 @@ mod error;
 pub mod gelu;
 pub mod in_batch_negatives;
 pub mod l2_norm;
+mod large;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_cross_entropy;
@@ -62,7 +64,9 @@ pub mod tanh;
 mod vectorized;
 mod workspace;
 
+pub use awake::awake;
 pub use error::{Error, Result};
+pub use large::zeros;
 pub use precision::Precision;
 pub use sequences::Sequences;
 pub use storage::{Read, write};

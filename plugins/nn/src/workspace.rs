@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{Device, Shape, Tensor};
 
 use crate::storage::take_buffer;
-use crate::{Precision, Read, Result};
+use crate::{Precision, Read, Result, large};
 
 /// Below this many elements the allocator is as good.
 const SMALLEST: usize = 4096;
@@ -57,7 +57,7 @@ impl Workspace {
                 return buffer;
             }
         }
-        vec![0.0; length]
+        large::buffer(length)
     }
 
     /// A buffer of `length` zeros.

@@ -9,6 +9,7 @@ use codex_plugin_api::{Error, Ids, Result};
 use rayon::ThreadPool;
 
 use super::batch::Packed;
+use super::install;
 use crate::config::NetworkConfig;
 use crate::failure::numeric;
 use crate::network::Network;
@@ -106,7 +107,9 @@ impl Sessions {
         let earlier: Vec<usize> = taken.iter().map(|(_, session)| session.tokens()).collect();
         let result = match refused {
             Some(error) => Err(error),
-            None => pool.install(|| logits(network, &mut taken, ids, &earlier)),
+            None => install(pool, ids.ids().len(), || {
+                logits(network, &mut taken, ids, &earlier)
+            }),
         };
         for ((number, mut session), tokens) in taken.into_iter().zip(earlier) {
             if result.is_err() {
