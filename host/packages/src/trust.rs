@@ -15,6 +15,7 @@ pub mod pins;
 pub mod policy;
 mod receipt;
 mod rotation;
+pub mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

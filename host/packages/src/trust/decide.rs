@@ -286,7 +286,7 @@ fn warnings(
         let known = wishes.known.iter().chain(trust.pins.plugins.keys());
         if let Some(other) = names::resembles(name, known.map(String::as_str)) {
             warnings.push(format!(
-                "{name} looks like {other}, which you know: is it the one you mean?"
+                "{name} looks like {other}: be sure that it is the one you mean"
             ));
         }
         warnings.push(format!(
@@ -386,6 +386,8 @@ pub fn check_manifest(entry: &Entry, manifest: &Manifest) -> Result<()> {
         Some("it offers other components".into())
     } else if manifest.permissions != entry.permissions {
         Some("it asks for other permissions".into())
+    } else if manifest.dependencies != entry.dependencies {
+        Some("it needs other plugins".into())
     } else {
         None
     };
