@@ -54,6 +54,14 @@ impl App {
         self
     }
 
+    /// Uses these plugins.
+    #[must_use]
+    pub(crate) fn with_registry(self, registry: Arc<Registry>) -> Self {
+        // As above.
+        let _ = self.registry.set(registry);
+        self
+    }
+
     /// The plugins, discovered on the first call.
     ///
     /// # Errors

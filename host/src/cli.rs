@@ -1,5 +1,6 @@
 //! The command line: global options, one file a command, and the way from an error to an exit code.
 
+mod complete;
 mod completions;
 mod config;
 mod data;
@@ -8,6 +9,7 @@ mod env;
 mod evaluate;
 mod generate;
 mod input;
+mod line;
 mod parse;
 mod plugin;
 mod plugin_command;
@@ -92,7 +94,7 @@ enum Command {
     Plugin(plugin::Args),
     /// Show what this machine and this build are, and where codex-ml looks for things.
     Env,
-    /// Write a completion script for a shell, commands of installed plugins included.
+    #[command(about = "Write a completion script for a shell, commands of installed plugins included")]
     Completions(completions::Args),
 }
 
@@ -103,6 +105,15 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         && word == probe::WORD
     {
         return probe::serve(rest);
+    }
+    // So do a shell that completes a line, and a plugin's command that it asks.
+    if let [_, word, rest @ ..] = arguments.as_slice() {
+        if word == complete::WORD {
+            return complete::serve(rest);
+        }
+        if word == complete::values::WORD {
+            return complete::values::serve(rest);
+        }
     }
     let glance = Glance::at(&arguments);
     let early = Output::new(glance.json, false, 0, glance.color);

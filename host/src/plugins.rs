@@ -5,6 +5,7 @@
 pub(crate) mod build;
 pub(crate) mod conformance;
 mod context;
+pub(crate) mod dev;
 pub mod discover;
 pub mod gates;
 pub mod grants;
@@ -19,8 +20,10 @@ pub mod probe;
 pub mod refusal;
 pub mod registry;
 pub mod runtime;
+pub(crate) mod scaffold;
 pub mod schema;
 pub mod search;
+pub(crate) mod trial;
 mod wasm;
 
 pub use discover::Plugin;

@@ -40,6 +40,34 @@ impl Arguments {
         }
     }
 
+    /// What the user is typing, when the command is asked for values instead of being run.
+    ///
+    /// That happens only for arguments that the manifest declares with `complete = true`. The command then does nothing but
+    /// print the values that it proposes with [`crate::Host::print`], one a line, each with a tab and a few words about it where
+    /// that helps, and answers 0. The other arguments are as far as they were typed: required ones may be missing. There is a
+    /// second to answer in; who is late, or fails, proposes nothing.
+    ///
+    /// ```
+    /// # use codex_plugin_api::{Arguments, HostRef, Result};
+    /// fn run(arguments: &Arguments, host: &HostRef) -> Result<i32> {
+    ///     if let Some(typing) = arguments.completing() {
+    ///         if typing.argument == "color" {
+    ///             host.print("red\ngreen\tof leaves\n")?;
+    ///         }
+    ///         return Ok(0);
+    ///     }
+    ///     // The work.
+    ///     Ok(0)
+    /// }
+    /// ```
+    pub fn completing(&self) -> Option<Completing<'_>> {
+        let asked = self.0.get(Completing::KEY)?;
+        Some(Completing {
+            argument: asked.get("argument")?.as_str()?,
+            prefix: asked.get("prefix")?.as_str()?,
+        })
+    }
+
     /// The subcommand that was chosen, when the manifest declares subcommands; its arguments are in the same map.
     pub fn subcommand(&self) -> Option<&str> {
         self.text("subcommand")
@@ -53,6 +81,21 @@ impl Arguments {
         serde_json::from_value(Value::Object(self.0.clone()))
             .map_err(|error| Error::config("arguments do not fit the command").because(&error))
     }
+}
+
+/// A question for values: see [`Arguments::completing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completing<'a> {
+    /// The argument whose value is being typed.
+    pub argument: &'a str,
+    /// What was typed of it. Values that begin otherwise are left out by the host.
+    pub prefix: &'a str,
+}
+
+impl Completing<'_> {
+    /// The key under which the question stands among the arguments, as an object with `argument` and `prefix`. No argument
+    /// can have this name.
+    pub const KEY: &'static str = "@complete";
 }
 
 /// A subcommand of the host. Name, help and arguments are declared in the manifest, so that `--help`, validation and

@@ -71,7 +71,7 @@ mod tracker;
 
 pub use adapter::{Adapter, AdapterPlan, Init, Operation, Site, SiteOperation};
 pub use batch::{Batch, Column, Field, FieldType, Values};
-pub use command::{Arguments, Command};
+pub use command::{Arguments, Command, Completing};
 #[doc(hidden)]
 pub use component::create as create_component;
 pub use component::{Component, Factory, FromConfig, NoConfig, components, schema_of};

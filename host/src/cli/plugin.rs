@@ -1,14 +1,17 @@
 //! `codex-ml plugin`: one file a subcommand.
 
 mod build;
+mod dev;
 mod doctor;
 mod grant;
 mod info;
 mod install;
 mod limit;
 mod list;
+mod new;
 mod remove;
 mod revoke;
+mod run;
 mod test;
 mod wit;
 
@@ -41,10 +44,20 @@ enum Command {
     Revoke(revoke::Args),
     #[command(about = "Show or set how much a sandboxed plugin may use")]
     Limit(limit::Args),
+    #[command(
+        about = "Run a plugin's command by its full name, also where another has taken the short one"
+    )]
+    Run(run::Args),
     /// Try every plugin that was found; say why one is refused and what mends it (exit code 3).
     Doctor,
-    /// Build a guest in Rust, C or Python into a plugin: one WebAssembly component in one file.
+    #[command(
+        about = "Begin a plugin: a folder that builds, passes its tests and does something small"
+    )]
+    New(new::Args),
+    /// Build a plugin into one file: a WebAssembly component from Rust, C or Python, or a native library from Rust.
     Build(build::Args),
+    #[command(about = "Build a plugin after every change, test it, and use it at once")]
+    Dev(dev::Args),
     /// Hold a plugin's components against the contracts of their kinds (exit code 3 when one is broken).
     Test(test::Args),
     /// Write out the interface that plugins in WebAssembly are built against.
@@ -60,8 +73,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         Command::Grant(args) => grant::run(args, app),
         Command::Revoke(args) => revoke::run(args, app),
         Command::Limit(args) => limit::run(args, app),
+        Command::Run(args) => run::run(args, app),
         Command::Doctor => doctor::run(app),
+        Command::New(args) => new::run(args, app),
         Command::Build(args) => build::run(args, app),
+        Command::Dev(args) => dev::run(args, app),
         Command::Test(args) => test::run(args, app),
         Command::Wit(args) => wit::run(args, app),
     }

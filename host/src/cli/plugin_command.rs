@@ -31,7 +31,8 @@ pub(super) fn commands(catalog: &Catalog) -> Vec<clap::Command> {
     commands
 }
 
-fn command(plugin: &Plugin, entry: &ComponentEntry) -> clap::Command {
+/// The parser of a plugin's command.
+pub(super) fn command(plugin: &Plugin, entry: &ComponentEntry) -> clap::Command {
     let about = plain(&entry.description);
     let about = if about.is_empty() {
         format!("A command of {}", plugin.id())
@@ -140,7 +141,8 @@ pub(super) fn run(name: &str, matches: &ArgMatches, app: &App) -> Result<Exit> {
         .map(Exit::from_command)
 }
 
-fn collect(entry: &ComponentEntry, matches: &ArgMatches) -> Arguments {
+/// The arguments as the plugin gets them.
+pub(super) fn collect(entry: &ComponentEntry, matches: &ArgMatches) -> Arguments {
     let mut values = Map::new();
     read(&entry.arguments, matches, &mut values);
     if let Some((chosen, matches)) = matches.subcommand()

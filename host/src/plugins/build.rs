@@ -1,9 +1,11 @@
-//! Builds a guest into a plugin: one component in one file, with its manifest inside. [`rust`], [`c`] and [`python`] make
-//! a component with the tools of their language, [`component`] holds it against its manifest, [`wit`] has the interface
-//! that all of them are built against. No code of the plugin runs here, except that Python's tool imports the module.
+//! Builds a plugin into one file with its manifest inside. For the sandbox, [`rust`], [`c`] and [`python`] make a component
+//! with the tools of their language, [`component`] holds it against its manifest, [`wit`] has the interface that all of them
+//! are built against; [`native`] makes a library. No code of the plugin runs here, except that Python's tool imports the
+//! module.
 
 pub(crate) mod c;
 mod component;
+mod native;
 mod python;
 mod rust;
 mod tools;
@@ -27,7 +29,7 @@ use wit::World;
 pub(crate) struct Request<'a> {
     /// The folder with `plugin.toml` and the sources.
     pub(crate) folder: &'a Path,
-    /// The file to write; `<id>.wasm` in the folder, where none is given.
+    /// The file to write; in the folder, called `<id>.wasm` or as the system calls libraries, where none is given.
     pub(crate) output: Option<&'a Path>,
 }
 
@@ -38,6 +40,8 @@ pub(crate) struct Built {
     pub(crate) version: Version,
     pub(crate) kinds: Vec<Kind>,
     pub(crate) language: Language,
+    /// Whether it is a library that the host opens, not a component for the sandbox.
+    pub(crate) native: bool,
     pub(crate) file: PathBuf,
     pub(crate) bytes: u64,
     pub(crate) time: Duration,
@@ -121,16 +125,16 @@ pub(crate) fn build(request: Request<'_>, app: &App) -> Result<Built> {
         scratch: scratch.path(),
         app,
     };
-    let (component, wasi) = match language {
-        Language::Rust => (component::encode(&rust::build(&job)?)?, Wasi::Refused),
-        Language::C => (component::encode(&c::build(&job)?)?, Wasi::Refused),
-        Language::Python => (python::build(&job)?, Wasi::Allowed),
+    let native = language == Language::Rust && native::is_native(&folder);
+    let plugin = if native {
+        native::build(&job)?
+    } else {
+        sandboxed(language, &job, &text)?
     };
-    let plugin = component::embed(component, &text);
-    component::check(&plugin, &manifest, wasi)?;
     let id = manifest.plugin.id.clone();
     let file = match request.output {
         Some(output) => output.to_owned(),
+        None if native => request.folder.join(native::file_name(&manifest)),
         None => request.folder.join(format!("{id}.wasm")),
     };
     write(&file, &plugin)?;
@@ -139,10 +143,23 @@ pub(crate) fn build(request: Request<'_>, app: &App) -> Result<Built> {
         version: manifest.plugin.version.clone(),
         kinds,
         language,
+        native,
         file,
         bytes: plugin.len() as u64,
         time: start.elapsed(),
     })
+}
+
+/// Builds a component for the sandbox.
+fn sandboxed(language: Language, job: &Job<'_>, manifest: &str) -> Result<Vec<u8>> {
+    let (component, wasi) = match language {
+        Language::Rust => (component::encode(&rust::build(job)?)?, Wasi::Refused),
+        Language::C => (component::encode(&c::build(job)?)?, Wasi::Refused),
+        Language::Python => (python::build(job)?, Wasi::Allowed),
+    };
+    let plugin = component::embed(component, manifest);
+    component::check(&plugin, job.manifest, wasi)?;
+    Ok(plugin)
 }
 
 /// The kinds that a manifest names, each once.

@@ -210,8 +210,15 @@ pub(super) fn clash(plugin: &Plugin, owner: &Plugin, kind: Kind, name: &str) -> 
         owner.title(),
         owner.path.display()
     );
+    let reached = match kind {
+        Kind::Command => format!(
+            "; codex-ml plugin run {}:{name} reaches it all the same",
+            plugin.id()
+        ),
+        _ => String::new(),
+    };
     let hint = format!(
-        "remove one of the two: codex-ml plugin remove {} (or {})",
+        "remove one of the two: codex-ml plugin remove {} (or {}){reached}",
         plugin.id(),
         owner.id()
     );

@@ -107,8 +107,16 @@ fn check_names(plugin: &Plugin, catalog: &Catalog, force: bool) -> Result<()> {
             && !force
         {
             let refusal = clash(plugin, owner, entry.kind, &entry.name);
+            let reached = match entry.kind {
+                Kind::Command => format!(
+                    ", but for codex-ml plugin run {}:{}",
+                    plugin.id(),
+                    entry.name
+                ),
+                _ => String::new(),
+            };
             return Err(refusal.to_error().hint(format!(
-                "codex-ml plugin remove {}, or install with --force: the later one on the search path is then refused",
+                "codex-ml plugin remove {}, or install with --force: the later one on the search path is then refused{reached}",
                 owner.id()
             )));
         }

@@ -53,6 +53,9 @@ pub struct Argument {
     /// The only values allowed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub choices: Vec<String>,
+    /// The plugin itself proposes values while the user types (see [`crate::Arguments::completing`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub complete: bool,
 }
 
 /// One `[[component.subcommand]]` table.
@@ -146,6 +149,16 @@ impl Argument {
         if !self.choices.is_empty() && self.value_type != ArgumentType::Text {
             return wrong("has choices, so its type must be text");
         }
+        let by_itself = !self.choices.is_empty()
+            || matches!(
+                self.value_type,
+                ArgumentType::Flag | ArgumentType::File | ArgumentType::Folder
+            );
+        if self.complete && by_itself {
+            return wrong(
+                "is completed without the plugin: complete is for texts and numbers without choices",
+            );
+        }
         Ok(())
     }
 }
@@ -217,11 +230,20 @@ mod tests {
                 "[[argument]]\nname = \"x\"\npositional = true\n[[argument]]\nname = \"y\"\npositional = true\nrequired = true",
                 "follows one",
             ),
+            (
+                "[[argument]]\nname = \"x\"\ntype = \"file\"\ncomplete = true",
+                "without the plugin",
+            ),
+            (
+                "[[argument]]\nname = \"x\"\nchoices = [\"a\"]\ncomplete = true",
+                "without the plugin",
+            ),
         ] {
             let error = check(toml).unwrap_err();
             assert!(error.contains(word), "{error} lacks {word}");
         }
         check("[[argument]]\nname = \"n\"\ntype = \"integer\"\ndefault = 3\nshort = \"n\"")
             .unwrap();
+        check("[[argument]]\nname = \"n\"\ncomplete = true").unwrap();
     }
 }

@@ -16,7 +16,7 @@ pub(super) struct Args {
     /// The folder with plugin.toml and the sources: Cargo.toml (Rust), *.c (C) or *.py (Python).
     #[arg(default_value = ".", value_hint = clap::ValueHint::DirPath)]
     dir: PathBuf,
-    /// The file to write [default: <id>.wasm in that folder].
+    /// The file to write [default: <id>.wasm in that folder, or lib<id>.so and its like where it is native].
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     output: Option<PathBuf>,
 }
@@ -31,7 +31,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     if app.output.is_json() {
         app.output.value(&json!({
             "id": built.id, "version": built.version, "kinds": built.kinds, "language": built.language,
-            "file": built.file, "bytes": built.bytes, "seconds": (seconds * 1e3).round() / 1e3,
+            "runtime": if built.native { "native" } else { "wasm" }, "file": built.file, "bytes": built.bytes, "seconds": (seconds * 1e3).round() / 1e3,
         }))?;
         return Ok(Exit::Done);
     }

@@ -12,6 +12,7 @@ use crate::exit::Exit;
 use crate::output::plain;
 use crate::plugins::conformance::{Inputs, alone, check};
 use crate::plugins::nearest::nearest;
+use crate::plugins::trial::granting;
 use crate::plugins::{Plugin, Registry};
 
 /// Arguments of `plugin test`.
@@ -29,6 +30,9 @@ pub(super) struct Args {
     /// Run commands with these arguments, a JSON object; without them a command is created and not run.
     #[arg(long, value_name = "JSON", value_parser = object)]
     arguments: Option<Value>,
+    /// Grant a file or folder in the sandbox all that it asks for, for this test alone.
+    #[arg(long)]
+    grant: bool,
 }
 
 /// A JSON object.
@@ -41,7 +45,7 @@ fn object(text: &str) -> Result<Value, String> {
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
-    let registry = registry(&args.plugin, app)?;
+    let registry = registry(args, app)?;
     let plugin = find(&registry, &args.plugin)?;
     let entries: Vec<_> = plugin
         .manifest
@@ -101,11 +105,23 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
 }
 
 /// A file stands alone; a plugin that was found may use what was found with it.
-fn registry(plugin: &Path, app: &App) -> Result<Arc<Registry>> {
-    if is_path(plugin) {
-        Ok(Registry::of(alone(plugin)?, app))
-    } else {
-        app.registry()
+fn registry(args: &Args, app: &App) -> Result<Arc<Registry>> {
+    let plugin = args.plugin.as_path();
+    if !is_path(plugin) {
+        return if args.grant {
+            Err(Error::config(format!(
+                "--grant is for a file or a folder, and {} is the id of an installed plugin",
+                plugin.display()
+            ))
+            .hint(format!("codex-ml plugin grant {} --all", plugin.display())))
+        } else {
+            app.registry()
+        };
+    }
+    let catalog = alone(plugin)?;
+    match catalog.plugins.first().cloned() {
+        Some(plugin) if args.grant => granting(catalog, &plugin, app),
+        _ => Ok(Registry::of(catalog, app)),
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) fn build(job: &Job<'_>) -> Result<Vec<u8>> {
         hint,
         job.app,
     )?;
-    let file = artifact(&String::from_utf8_lossy(&messages), job.folder).ok_or_else(|| {
+    let messages = String::from_utf8_lossy(&messages);
+    let file = artifact(&messages, job.folder, "wasm").ok_or_else(|| {
         Error::config(format!(
             "{} makes no module",
             job.folder.join("Cargo.toml").display()
@@ -43,9 +44,9 @@ pub(super) fn build(job: &Job<'_>) -> Result<Vec<u8>> {
     fs::read(&file).or_error(|| Error::failed(format!("cannot read {}", file.display())))
 }
 
-/// The module that cargo made of the crate in a folder, from its messages: there may be others, of dependencies or of the
-/// same workspace.
-fn artifact(messages: &str, folder: &Path) -> Option<PathBuf> {
+/// The file with this extension that cargo made of the crate in a folder, from its messages: there may be others, of
+/// dependencies or of the same workspace.
+pub(super) fn artifact(messages: &str, folder: &Path, extension: &str) -> Option<PathBuf> {
     let own = folder.join("Cargo.toml");
     let own = own.canonicalize().unwrap_or(own);
     messages
@@ -61,7 +62,11 @@ fn artifact(messages: &str, folder: &Path) -> Option<PathBuf> {
                 .as_array()?
                 .iter()
                 .filter_map(Value::as_str)
-                .find(|file| Path::new(file).extension().is_some_and(|end| end == "wasm"))
+                .find(|file| {
+                    Path::new(file)
+                        .extension()
+                        .is_some_and(|end| end == extension)
+                })
                 .map(PathBuf::from)
         })
         .next_back()
@@ -203,12 +208,12 @@ mod tests {
             "no JSON".to_owned(),
         ];
         assert_eq!(
-            artifact(&messages.join("\n"), folder),
+            artifact(&messages.join("\n"), folder, "wasm"),
             Some("/t/shout.wasm".into())
         );
-        assert_eq!(artifact(&messages[0], folder), None);
+        assert_eq!(artifact(&messages[0], folder, "wasm"), None);
         let library_only = message("/guests/shout", &["/t/libshout.rlib"]);
-        assert_eq!(artifact(&library_only, folder), None);
+        assert_eq!(artifact(&library_only, folder, "wasm"), None);
     }
 
     #[test]

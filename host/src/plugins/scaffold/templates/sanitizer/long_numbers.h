@@ -1,0 +1,16 @@
+/* Long numbers in texts. Nothing here knows of WebAssembly. */
+#ifndef LONG_NUMBERS_H
+#define LONG_NUMBERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define RUN_SHORTEST 8
+/* Longer runs are found in pieces of this many bytes. */
+#define RUN_LONGEST 64
+
+/* Finds the next run of digits behind `*end`; false when there is none. Begin with `*end` 0. */
+bool next_run(const uint8_t *text, size_t length, size_t *start, size_t *end);
+
+#endif
