@@ -337,6 +337,38 @@ fn a_lock_is_enough_elsewhere_and_its_changes_are_noticed() {
 }
 
 #[test]
+fn a_lock_made_on_one_system_serves_another_and_says_where_it_does_not() {
+    let shelf = ["shout 1.0.0 on here+there", "shout 1.1.0 on here"];
+    let room = Room::new(&shelf);
+    room.act("+shout@=1.0.0").unwrap();
+    let elsewhere = |files: &Room| {
+        let mut other = Room::new(&shelf);
+        other.host.target = "there".into();
+        fs::create_dir_all(&other.scope.folder).unwrap();
+        for file in ["codex-plugins.toml", "codex-plugins.lock"] {
+            let to = other.scope.folder.join(file);
+            fs::copy(files.scope.folder.join(file), to).unwrap();
+        }
+        other
+    };
+    let other = elsewhere(&room);
+    other.act("locked").unwrap();
+    assert_eq!(other.in_use(), "shout 1.0.0");
+    assert_eq!(other.lock(), room.lock());
+    room.act("+shout@=1.1.0").unwrap();
+    let error = elsewhere(&room).act("locked").unwrap_err();
+    assert_eq!(
+        error.message(),
+        "codex-plugins.toml asks for shout =1.1.0, but shout 1.1.0 has no file for there, only for here"
+    );
+    room.act("+shout@1.0").unwrap();
+    let other = elsewhere(&room);
+    let error = other.act("locked").unwrap_err();
+    assert!(error.message().ends_with("shout 1.1.0 -> 1.0.0"), "{error}");
+    assert_eq!(other.act("sync").unwrap(), "shout 1.1.0 -> 1.0.0");
+}
+
+#[test]
 fn damaged_and_unaccepted_versions_are_mended_by_sync() {
     let room = Room::new(&SHELF);
     room.act("+words@1").unwrap();
