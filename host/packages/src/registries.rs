@@ -95,6 +95,22 @@ impl Registries {
         &self.trust
     }
 
+    /// Keeps what the registries that were asked took back: it holds from now on for what is installed already, and
+    /// whatever they say later.
+    ///
+    /// # Errors
+    /// When it cannot be written down.
+    pub fn keep_revocations(&self) -> Result<()> {
+        let asked: std::collections::BTreeSet<usize> =
+            self.seen.borrow().keys().map(|(at, _)| *at).collect();
+        for at in asked {
+            let one = &self.all[at];
+            self.trust
+                .keep_revoked(&one.source.url, &one.client.revocations()?)?;
+        }
+        Ok(())
+    }
+
     /// Where a plugin is looked for: where a file says, or where its name is bound to. None: in all, in order.
     fn place(&self, name: &str, registry: Option<&str>) -> Result<Option<usize>> {
         if let Some(registry) = registry {

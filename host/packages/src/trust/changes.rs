@@ -79,6 +79,17 @@ impl Trust {
     /// # Errors
     /// When a file cannot be written.
     pub fn note_revoked(&mut self, url: &str, revoked: &Revocations) -> Result<()> {
+        if let Some(pins) = self.keep_revoked(url, revoked)? {
+            self.pins = pins;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::note_revoked`], and gives the pins where they changed: what was read before stays as it is here.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn keep_revoked(&self, url: &str, revoked: &Revocations) -> Result<Option<Pins>> {
         let known = self.pins.revoked.get(url);
         let new = |known: Option<&Revocations>| {
             let old = known.cloned().unwrap_or_default();
@@ -97,9 +108,9 @@ impl Trust {
                 .collect::<Vec<_>>()
         };
         if new(known).is_empty() {
-            return Ok(());
+            return Ok(None);
         }
-        self.update(|pins| {
+        pins::update(&self.data, |pins| {
             let events = new(pins.revoked.get(url))
                 .into_iter()
                 .map(|(what, why)| (Event::Revoked, url.to_owned(), format!("{what} {why}")))
@@ -119,6 +130,7 @@ impl Trust {
             }
             Ok(events)
         })
+        .map(Some)
     }
 
     pub(super) fn update(
