@@ -24,8 +24,10 @@ pub(crate) mod scaffold;
 pub mod schema;
 pub mod search;
 pub(crate) mod trial;
+pub(crate) mod trust;
 mod wasm;
 
 pub use discover::Plugin;
 pub use refusal::{Refusal, Step};
 pub use registry::Registry;
+pub(crate) use wasm::unused_permissions;

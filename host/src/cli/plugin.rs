@@ -1,7 +1,9 @@
 //! `codex-ml plugin`: one file a subcommand.
 
+mod audit;
 mod build;
 mod dev;
+mod distrust;
 mod doctor;
 mod grant;
 mod info;
@@ -9,10 +11,13 @@ mod install;
 mod limit;
 mod list;
 mod new;
+mod policy;
 mod remove;
 mod revoke;
 mod run;
 mod test;
+mod trust;
+mod verify;
 mod wit;
 
 use codex_plugin_api::Result;
@@ -48,6 +53,16 @@ enum Command {
         about = "Run a plugin's command by its full name, also where another has taken the short one"
     )]
     Run(run::Args),
+    #[command(about = "Show and decide whom you trust with a plugin's name")]
+    Trust(trust::Args),
+    #[command(about = "Take trust in a plugin back")]
+    Distrust(distrust::Args),
+    /// Check everything that was installed again: files, locks, signatures, pins, the log (exit code 3 when one is wrong).
+    Verify,
+    #[command(about = "Report what is known against the plugins in use (exit code 3 when there is something)")]
+    Audit(audit::Args),
+    /// Show what this machine accepts.
+    Policy(policy::Args),
     /// Try every plugin that was found; say why one is refused and what mends it (exit code 3).
     Doctor,
     #[command(
@@ -74,6 +89,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         Command::Revoke(args) => revoke::run(args, app),
         Command::Limit(args) => limit::run(args, app),
         Command::Run(args) => run::run(args, app),
+        Command::Trust(args) => trust::run(args, app),
+        Command::Distrust(args) => distrust::run(args, app),
+        Command::Verify => verify::run(app),
+        Command::Audit(args) => audit::run(args, app),
+        Command::Policy(args) => policy::run(args, app),
         Command::Doctor => doctor::run(app),
         Command::New(args) => new::run(args, app),
         Command::Build(args) => build::run(args, app),

@@ -21,6 +21,8 @@ pub use choice::Choice;
 pub use request::{Permission, Request, command_line, requests};
 use store::{Decision, Entry};
 
+use super::discover::Plugin;
+
 /// What a plugin may do beyond computing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -78,9 +80,49 @@ impl Standing {
     }
 }
 
+/// Who asks: a plugin of some place. A decision is bound to that place, so that another plugin of the same id does not
+/// inherit it.
+#[derive(Clone, Copy, Debug)]
+pub struct Asker<'a> {
+    manifest: &'a Manifest,
+    path: Option<&'a Path>,
+}
+
+impl<'a> From<&'a Plugin> for Asker<'a> {
+    fn from(plugin: &'a Plugin) -> Self {
+        Self {
+            manifest: &plugin.manifest,
+            path: Some(&plugin.path),
+        }
+    }
+}
+
+/// Tests of what is asked need no place.
+#[cfg(test)]
+impl<'a> From<&'a Manifest> for Asker<'a> {
+    fn from(manifest: &'a Manifest) -> Self {
+        Self {
+            manifest,
+            path: None,
+        }
+    }
+}
+
+impl Asker<'_> {
+    fn id(&self) -> &str {
+        &self.manifest.plugin.id
+    }
+
+    fn origin(&self, data: Option<&Path>) -> String {
+        self.path
+            .map_or_else(String::new, |path| super::trust::origin(data, path))
+    }
+}
+
 /// The user's decisions as they were when they were read.
 #[derive(Debug, Default)]
 pub struct Grants {
+    data: Option<PathBuf>,
     plugins: BTreeMap<String, Entry>,
     problem: Option<Error>,
 }
@@ -91,10 +133,12 @@ impl Grants {
     pub fn open(data: Option<&Path>) -> Self {
         match data.map_or_else(|| Ok(BTreeMap::new()), store::read) {
             Ok(plugins) => Self {
+                data: data.map(Path::to_owned),
                 plugins,
                 problem: None,
             },
             Err(problem) => Self {
+                data: data.map(Path::to_owned),
                 plugins: BTreeMap::new(),
                 problem: Some(problem),
             },
@@ -107,12 +151,13 @@ impl Grants {
     }
 
     /// Where the decision about a plugin stands.
-    pub fn standing(&self, manifest: &Manifest) -> Standing {
-        let now = Asked::of(manifest);
+    pub fn standing<'a>(&self, asker: impl Into<Asker<'a>>) -> Standing {
+        let asker = asker.into();
+        let now = Asked::of(asker.manifest);
         if now.is_empty() {
             return Standing::NothingAsked;
         }
-        match self.decision(&manifest.plugin.id) {
+        match self.decision(&asker) {
             None => Standing::Undecided,
             Some(decision) if decision.covers(&now) => Standing::Granted(decision.held(&now)),
             Some(_) => Standing::AsksForOther,
@@ -120,11 +165,12 @@ impl Grants {
     }
 
     /// What earlier decisions granted of what the plugin asks for now, even where it has to be decided again.
-    pub fn held(&self, manifest: &Manifest) -> Granted {
-        let decision = self.decision(&manifest.plugin.id);
-        decision.map_or_else(Granted::default, |decision| {
-            decision.held(&Asked::of(manifest))
-        })
+    pub fn held<'a>(&self, asker: impl Into<Asker<'a>>) -> Granted {
+        let asker = asker.into();
+        self.decision(&asker)
+            .map_or_else(Granted::default, |decision| {
+                decision.held(&Asked::of(asker.manifest))
+            })
     }
 
     /// The limits that the user set for a plugin.
@@ -138,8 +184,25 @@ impl Grants {
         self.plugins.contains_key(id)
     }
 
-    fn decision(&self, id: &str) -> Option<&Decision> {
-        self.plugins.get(id)?.decision.as_ref()
+    /// What was granted and is not asked for now, in the words of errors. It is of no use to the plugin as it is.
+    pub fn beyond<'a>(&self, asker: impl Into<Asker<'a>>) -> Vec<String> {
+        let asker = asker.into();
+        let Some(decision) = self.decision(&asker) else {
+            return Vec::new();
+        };
+        let held = decision.held(&Asked::of(asker.manifest));
+        let granted = decision.granted.permissions().into_iter();
+        granted
+            .filter(|permission| !permission.is_in(&held))
+            .map(|permission| permission.noun())
+            .collect()
+    }
+
+    fn decision(&self, asker: &Asker<'_>) -> Option<&Decision> {
+        let decision = self.plugins.get(asker.id())?.decision.as_ref()?;
+        decision
+            .is_about(&asker.origin(self.data.as_deref()))
+            .then_some(decision)
     }
 
     /// Records a decision about all that a plugin asks for. `change` makes it from what was granted before.
@@ -147,17 +210,21 @@ impl Grants {
     /// # Errors
     /// Those of `change`; [`codex_plugin_api::ErrorKind::Failed`] when the file is damaged or cannot be written.
     /// Nothing is changed then.
-    pub fn decide(
+    pub fn decide<'a>(
         data: &Path,
-        manifest: &Manifest,
+        asker: impl Into<Asker<'a>>,
         change: impl FnOnce(Granted) -> Result<Granted>,
     ) -> Result<()> {
-        let asked = Asked::of(manifest);
+        let asker = asker.into();
+        let (asked, origin) = (Asked::of(asker.manifest), asker.origin(Some(data)));
         store::update(data, |plugins| {
-            let entry = plugins.entry(manifest.plugin.id.clone()).or_default();
-            let before = entry.decision.as_ref().map(|old| old.held(&asked));
+            let entry = plugins.entry(asker.id().to_owned()).or_default();
+            let before = entry.decision.as_ref();
+            let before = before
+                .filter(|old| old.is_about(&origin))
+                .map(|old| old.held(&asked));
             let granted = change(before.unwrap_or_default())?;
-            entry.decision = Some(Decision::new(asked, granted));
+            entry.decision = Some(Decision::new(asked, granted, origin));
             Ok(())
         })
     }

@@ -1,9 +1,9 @@
-//! The last gates: load, layout, components. Here a plugin's code runs for the first time.
+//! The last gates: trust, load, layout, components. From the load on a plugin's code runs for the first time.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use codex_plugin_api::{Error, ErrorKind, Kind, Manifest, Result};
+use codex_plugin_api::{Error, ErrorKind, Kind, Result};
 
 use super::discover::Plugin;
 use super::gates;
@@ -11,6 +11,7 @@ use super::native::NativePlugin;
 use super::refusal::{Refusal, Step};
 use super::runtime::Runtime;
 use super::schema::ConfigSchema;
+use super::trust::{self, PrivateCopy, Vouched};
 use super::wasm::WasmPlugin;
 use crate::folders::Folders;
 
@@ -105,10 +106,13 @@ pub(super) fn open(
     plugin: &Plugin,
     folders: &Folders,
 ) -> std::result::Result<Box<dyn Runtime>, Refusal> {
-    let opened = if plugin.is_sandboxed() {
-        open_component(plugin, folders)
-    } else {
-        open_library(&plugin.library, &plugin.manifest)
+    let vouched = trust::judge(plugin, folders)?;
+    let opened = match (plugin.is_sandboxed(), &vouched) {
+        (true, vouched) => open_component(plugin, folders, vouched.as_ref()),
+        (false, None) => open_library(&plugin.library, plugin),
+        // The copy that was compared is the one that is opened; it may go once it is.
+        (false, Some(vouched)) => PrivateCopy::of(&plugin.library, vouched, folders)
+            .and_then(|copy| open_library(copy.path(), plugin)),
     };
     opened.map_err(|refusal| Refusal {
         path: plugin.path.clone(),
@@ -128,9 +132,13 @@ fn changed(library: &Path) -> Refusal {
 fn open_component(
     plugin: &Plugin,
     folders: &Folders,
+    vouched: Option<&Vouched>,
 ) -> std::result::Result<Box<dyn Runtime>, Refusal> {
     // What was examined is what is compiled, though the file be another one by then.
     let found = gates::sandboxed::examine(&plugin.library).map_err(|stopped| stopped.refusal)?;
+    if let Some(vouched) = vouched {
+        vouched.check(&found.bytes, &plugin.library)?;
+    }
     if found.passed.manifest != plugin.manifest {
         return Err(changed(&plugin.library));
     }
@@ -140,11 +148,11 @@ fn open_component(
 
 fn open_library(
     library: &Path,
-    expected: &Manifest,
+    plugin: &Plugin,
 ) -> std::result::Result<Box<dyn Runtime>, Refusal> {
     let (stamp, passed) = gates::examine_library(library).map_err(|stopped| stopped.refusal)?;
-    if passed.manifest != *expected {
-        return Err(changed(library));
+    if passed.manifest != plugin.manifest {
+        return Err(changed(&plugin.library));
     }
     NativePlugin::open(library, &stamp).map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use codex_plugin_api::{Error, ErrorKind};
 use serde::{Deserialize, Serialize};
 
-/// The gates, in the order in which a candidate passes them. Up to [`Step::Name`] no code of the plugin has run.
+/// The gates, in the order in which a candidate passes them. Up to [`Step::Trust`] no code of the plugin has run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -22,6 +22,8 @@ pub enum Step {
     Target,
     /// Its names are free.
     Name,
+    /// The user and the machine's policies accept it, and its file is what was installed.
+    Trust,
     /// The system's loader opens it.
     Load,
     /// Its tables are laid out as this host expects.
@@ -40,6 +42,7 @@ impl Step {
             Self::Api => "api",
             Self::Target => "target",
             Self::Name => "name",
+            Self::Trust => "trust",
             Self::Load => "load",
             Self::Layout => "layout",
             Self::Components => "components",
@@ -51,6 +54,28 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
+}
+
+/// Longest line of a stranger's text that is passed on.
+const LONGEST: usize = 8 << 10;
+
+/// One line without control characters: a stranger's text must not move the cursor.
+pub(super) fn printable(text: &str) -> String {
+    let line = text.trim_end().chars().map(|c| match c {
+        '\n' | '\t' => ' ',
+        c if c.is_control() => '\u{fffd}',
+        c => c,
+    });
+    let mut line: String = line.collect();
+    if line.len() > LONGEST {
+        let mut end = LONGEST;
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line.truncate(end);
+        line.push('…');
+    }
+    line
 }
 
 /// A refused candidate: a row of `plugin doctor`.
@@ -70,7 +95,7 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// A refusal of the candidate at `path`.
+    /// A refusal of the candidate at `path`. Both texts may quote its file, so both are made one harmless line.
     pub fn new(
         path: &Path,
         step: Step,
@@ -80,8 +105,8 @@ impl Refusal {
         Self {
             path: path.to_owned(),
             step,
-            reason: reason.into(),
-            hint: hint.into(),
+            reason: printable(&reason.into()),
+            hint: printable(&hint.into()),
             causes: Vec::new(),
         }
     }
@@ -115,5 +140,19 @@ impl Refusal {
         Error::new(ErrorKind::Plugin, message)
             .hint(self.hint.clone())
             .with_causes(self.causes.iter().cloned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_says_is_one_harmless_line() {
+        assert_eq!(printable("a\nb\u{1b}[31mc\t"), "a b\u{fffd}[31mc");
+        assert_eq!(
+            printable(&"č".repeat(10_000)).len(),
+            LONGEST + '…'.len_utf8()
+        );
     }
 }

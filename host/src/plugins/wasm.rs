@@ -71,7 +71,7 @@ impl WasmPlugin {
         let component =
             engine::compile(bytes, folders.cache.as_deref()).map_err(|error| refuse(&error))?;
         let grants = Grants::open(folders.data.as_deref());
-        let standing = grants.standing(&plugin.manifest);
+        let standing = grants.standing(plugin);
         let bounds = Bounds::new(&plugin.manifest, &standing, grants.limits(plugin.id()));
         let linker = imports::linker(&component, &plugin.manifest).map_err(|reason| {
             Refusal::new(
@@ -100,6 +100,15 @@ impl WasmPlugin {
     ) -> Result<(Guest, K)> {
         Guest::new(&self.instance, &self.about, host, exports)
     }
+}
+
+/// The keys of permissions that a component's manifest asks for and its code cannot use; none for what cannot be read.
+pub(crate) fn unused_permissions(plugin: &Plugin) -> Vec<&'static str> {
+    let parsed = file::read(&plugin.library).and_then(|bytes| file::parse(&bytes));
+    parsed.map_or_else(
+        |_| Vec::new(),
+        |file| imports::unused(&file.imports, &plugin.manifest.permissions),
+    )
 }
 
 /// The schema of a component's configuration, from its manifest.

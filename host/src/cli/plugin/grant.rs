@@ -87,14 +87,14 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let choice = args.picked.choice(args.all, &args.folder);
     let nothing_asked = requests(manifest).is_empty();
     if args.none && !nothing_asked {
-        Grants::decide(app.folders.data()?, manifest, |_| Ok(Granted::default()))?;
+        Grants::decide(app.folders.data()?, plugin, |_| Ok(Granted::default()))?;
     } else if !choice.is_empty() {
         let change = |before| choice.grant(manifest, before, &app.folders);
         if nothing_asked {
             // What it does not ask for is refused all the same, and there is nothing to record.
             change(Granted::default())?;
         } else {
-            Grants::decide(app.folders.data()?, manifest, change)?;
+            Grants::decide(app.folders.data()?, plugin, change)?;
         }
     }
     show(plugin, app)
@@ -129,7 +129,7 @@ pub(super) fn show(plugin: &Plugin, app: &App) -> Result<Exit> {
         app.output.value(&value)?;
         return Ok(Exit::Done);
     }
-    let standing = grants.standing(&plugin.manifest);
+    let standing = grants.standing(plugin);
     if standing == Standing::NothingAsked {
         let line = format!("{} asks for nothing: it only computes", plugin.title());
         app.output.line(line)?;
@@ -167,8 +167,8 @@ pub(super) fn read(app: &App) -> Result<Grants> {
 
 /// A line for each request, with what became of it.
 pub(super) fn lines_of(plugin: &Plugin, grants: &Grants) -> Vec<String> {
-    let standing = grants.standing(&plugin.manifest);
-    let held = grants.held(&plugin.manifest);
+    let standing = grants.standing(plugin);
+    let held = grants.held(plugin);
     let mut lines = Vec::new();
     for request in requests(&plugin.manifest) {
         let permission = &request.permission;
@@ -206,7 +206,7 @@ pub(super) fn remark(standing: &Standing) -> Option<&'static str> {
 
 /// The decision as JSON.
 pub(super) fn decision(plugin: &Plugin, grants: &Grants) -> Value {
-    let standing = grants.standing(&plugin.manifest);
+    let standing = grants.standing(plugin);
     let granted = match &standing {
         Standing::Granted(granted) => granted.clone(),
         _ => Granted::default(),

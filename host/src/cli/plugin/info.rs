@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         });
         if let Some(grants) = &grants {
             value["grant"] = grant::decision(plugin, grants);
-            value["limits"] = json!(in_force(&plugin.manifest, grants));
+            value["limits"] = json!(in_force(plugin, grants));
         }
         if args.config {
             value["schemas"] = schemas.into();
@@ -129,7 +129,7 @@ fn text(plugin: &Plugin, sha256: &str, grants: Option<&Grants>) -> String {
     lines.extend(may.into_iter().map(|line| format!("  {line}")));
     if let Some(grants) = grants {
         lines.push("limits".to_owned());
-        lines.extend(in_force(&plugin.manifest, grants).iter().map(|limit| {
+        lines.extend(in_force(plugin, grants).iter().map(|limit| {
             let origin = limit::origin(limit, &plugin.manifest);
             format!("  {:14}  {:8}  {origin}", limit.key, limit.value)
         }));
@@ -141,7 +141,7 @@ fn text(plugin: &Plugin, sha256: &str, grants: Option<&Grants>) -> String {
 fn granted(plugin: &Plugin, grants: &Grants) -> Vec<String> {
     let mut lines = vec![SANDBOXED.to_owned()];
     lines.extend(grant::lines_of(plugin, grants));
-    let standing = grants.standing(&plugin.manifest);
+    let standing = grants.standing(plugin);
     if let Some(remark) = grant::remark(&standing) {
         lines.push(remark.to_owned());
         lines.push(command_line(&plugin.manifest));

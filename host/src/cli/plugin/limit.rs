@@ -38,7 +38,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             args.settings.iter().try_for_each(|text| set(limits, text))
         })?;
     }
-    let limits = in_force(&plugin.manifest, &read(app)?);
+    let limits = in_force(plugin, &read(app)?);
     if app.output.is_json() {
         app.output.value(&json!({
             "id": plugin.id(), "version": plugin.manifest.plugin.version, "limits": limits,

@@ -3,10 +3,10 @@
 use std::str::FromStr;
 
 use codex_plugin_api::manifest::{Limits, Size, Span};
-use codex_plugin_api::{Error, Manifest, Result};
+use codex_plugin_api::{Error, Result};
 use serde::Serialize;
 
-use super::{Grants, Standing};
+use super::{Asker, Grants, Standing};
 use crate::plugins::nearest::nearest;
 use crate::plugins::wasm::Bounds;
 
@@ -48,8 +48,10 @@ pub struct Limit {
 }
 
 /// The limits of a plugin's components, in the order in which they are shown.
-pub fn in_force(manifest: &Manifest, grants: &Grants) -> Vec<Limit> {
-    let standing: Standing = grants.standing(manifest);
+pub fn in_force<'a>(asker: impl Into<Asker<'a>>, grants: &Grants) -> Vec<Limit> {
+    let asker = asker.into();
+    let manifest = asker.manifest;
+    let standing: Standing = grants.standing(asker);
     let user = grants.limits(&manifest.plugin.id);
     let lines = Bounds::new(manifest, &standing, user).lines();
     lines

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Granted;
 use super::asked::Asked;
+use crate::plugins::trust::REGISTRY;
 
 pub(super) const FILE: &str = "grants.json";
 const LOCK: &str = "grants.lock";
@@ -34,6 +35,9 @@ pub(super) struct Entry {
 pub(super) struct Decision {
     /// Of what was asked, as [`Asked::digest`] makes it.
     digest: String,
+    /// Where the plugin came from. Another one of the same id inherits nothing.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    origin: String,
     asked: Asked,
     pub(super) granted: Granted,
     /// When, in seconds since 1970.
@@ -41,14 +45,21 @@ pub(super) struct Decision {
 }
 
 impl Decision {
-    pub(super) fn new(asked: Asked, granted: Granted) -> Self {
+    pub(super) fn new(asked: Asked, granted: Granted, origin: String) -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Self {
             digest: asked.digest(),
+            origin,
             asked,
             granted,
             decided: now.unwrap_or_default().as_secs(),
         }
+    }
+
+    /// Whether it was made about a plugin from there. One from before origins were recorded was about a file of the
+    /// user's.
+    pub(super) fn is_about(&self, origin: &str) -> bool {
+        self.origin == origin || self.origin.is_empty() && !origin.starts_with(REGISTRY)
     }
 
     /// Whether it was made about all that is asked now: the same, or more.

@@ -36,6 +36,23 @@ const NEEDS: [(&str, &str, Asked); 7] = [
     }),
 ];
 
+/// The keys of permissions that a manifest asks for and that nothing which the component imports could use.
+pub(super) fn unused(imports: &[String], asked: &Permissions) -> Vec<&'static str> {
+    // A language's runtime reaches files, clocks and the like through WASI.
+    if imports.iter().any(|name| name.starts_with("wasi:")) {
+        return Vec::new();
+    }
+    let imported = |interface: &str| {
+        let prefix = format!("codex:plugin/{interface}@");
+        imports.iter().any(|name| name.starts_with(&prefix))
+    };
+    NEEDS
+        .iter()
+        .filter(|(interface, _, asks)| asks(asked) && !imported(interface))
+        .map(|(_, key, _)| *key)
+        .collect()
+}
+
 /// What a component may import; `Err` names the import that its manifest does not ask for.
 pub(super) fn linker(component: &Component, manifest: &Manifest) -> Result<Linker<State>, String> {
     let engine = component.engine();
