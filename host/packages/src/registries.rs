@@ -260,6 +260,7 @@ impl Supply for Registries {
             )
             .hint("the package is broken or lies: tell its author, and do not install it"));
         }
+        crate::store::write_list(into, &contents.files)?;
         Receipt::new(offer, decision).write(into)
     }
 

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use codex_plugin_api::{Context, Error, Result};
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use crate::archive::LIST;
+use crate::archive::{FORMAT, LIST};
 use crate::digest::HashingReader;
 use crate::durable::{self, Turn, UNFINISHED, flush_folder, io_error};
 use crate::entry::FileDigest;
@@ -172,12 +172,31 @@ pub fn damages(folder: &Path) -> Result<Vec<String>> {
     Ok(wrong)
 }
 
-#[derive(Deserialize)]
+/// Writes the list of what was unpacked into a folder, as its archive had it.
+///
+/// # Errors
+/// When it cannot be written.
+pub(crate) fn write_list(folder: &Path, files: &BTreeMap<String, FileDigest>) -> Result<()> {
+    let listed = |(path, digest): (&String, &FileDigest)| Listed {
+        path: path.clone(),
+        digest: digest.clone(),
+    };
+    let list = List {
+        format: FORMAT,
+        files: files.iter().map(listed).collect(),
+    };
+    let text =
+        serde_json::to_vec(&list).or_error(|| Error::failed("cannot write the list of files"))?;
+    durable::write_file(&folder.join(LIST), &text)
+}
+
+#[derive(Serialize, Deserialize)]
 struct List {
+    format: u32,
     files: Vec<Listed>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Listed {
     path: String,
     #[serde(flatten)]

@@ -114,7 +114,7 @@ fn text(report: &Report<'_>) -> String {
         .collect();
     lines.push("plugins are looked for in".to_owned());
     for place in report.plugin_path {
-        let note = if place.path.is_dir() {
+        let note = if place.path.exists() {
             ""
         } else {
             " (not there)"

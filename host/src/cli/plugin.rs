@@ -1,7 +1,9 @@
 //! `codex-ml plugin`: one file a subcommand.
 
+mod add;
 mod audit;
 mod build;
+mod clean;
 mod dev;
 mod distrust;
 mod doctor;
@@ -11,13 +13,22 @@ mod install;
 mod limit;
 mod list;
 mod new;
+mod outdated;
+mod packages;
+mod pin;
 mod policy;
 mod remove;
 mod revoke;
+mod rollback;
 mod run;
+mod sync;
 mod test;
+mod tree;
 mod trust;
+mod unpin;
+mod update;
 mod verify;
+mod why;
 mod wit;
 
 use codex_plugin_api::Result;
@@ -39,9 +50,29 @@ enum Command {
     List,
     /// Show what a plugin is, what it offers and what it asks for.
     Info(info::Args),
-    /// Install a plugin from a built library, or from a folder with plugin.toml and a library.
+    #[command(about = "Install plugins for yourself: from a registry by name, or from a path")]
     Install(install::Args),
-    /// Remove an installed plugin.
+    #[command(about = "Add plugins from a registry to the project")]
+    Add(add::Args),
+    #[command(about = "Install exactly what the lock names")]
+    Sync(sync::Args),
+    #[command(about = "Take newer versions, within what is asked for")]
+    Update(update::Args),
+    #[command(about = "Show which plugins could be newer, and which were taken back")]
+    Outdated(outdated::Args),
+    #[command(about = "Hold plugins at a version")]
+    Pin(pin::Args),
+    /// Hold plugins at a version no longer.
+    Unpin(unpin::Args),
+    #[command(about = "Go back to what was in use before the last change")]
+    Rollback(rollback::Args),
+    /// Show what is asked for, and what that needs.
+    Tree(tree::Args),
+    /// Show why a plugin is in use.
+    Why(why::Args),
+    #[command(about = "Remove installed versions that nothing uses")]
+    Clean(clean::Args),
+    #[command(about = "Remove a plugin")]
     Remove(remove::Args),
     #[command(about = "Show what a sandboxed plugin asks for, and decide what it may do")]
     Grant(grant::Args),
@@ -49,9 +80,7 @@ enum Command {
     Revoke(revoke::Args),
     #[command(about = "Show or set how much a sandboxed plugin may use")]
     Limit(limit::Args),
-    #[command(
-        about = "Run a plugin's command by its full name, also where another has taken the short one"
-    )]
+    #[command(about = "Run a plugin's command by its full name, also where another has taken the short one")]
     Run(run::Args),
     #[command(about = "Show and decide whom you trust with a plugin's name")]
     Trust(trust::Args),
@@ -84,6 +113,16 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         Command::List => list::run(app),
         Command::Info(args) => info::run(args, app),
         Command::Install(args) => install::run(args, app),
+        Command::Add(args) => add::run(args, app),
+        Command::Sync(args) => sync::run(args, app),
+        Command::Update(args) => update::run(args, app),
+        Command::Outdated(args) => outdated::run(args, app),
+        Command::Pin(args) => pin::run(args, app),
+        Command::Unpin(args) => unpin::run(args, app),
+        Command::Rollback(args) => rollback::run(args, app),
+        Command::Tree(args) => tree::run(args, app),
+        Command::Why(args) => why::run(args, app),
+        Command::Clean(args) => clean::run(args, app),
         Command::Remove(args) => remove::run(args, app),
         Command::Grant(args) => grant::run(args, app),
         Command::Revoke(args) => revoke::run(args, app),

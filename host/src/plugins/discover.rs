@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use codex_packages::store::Store;
 use codex_plugin_api::{Context, Error, Kind, Result};
 use sha2::{Digest, Sha256};
 
@@ -138,7 +139,8 @@ pub struct Catalog {
 /// When a folder of `--plugin-dir` is not there.
 pub fn discover(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Catalog> {
     let places = search::places(plugin_dirs, folders)?;
-    let (candidates, unreadable) = search::candidates(&places);
+    let store = folders.data.as_deref().map(Store::new);
+    let (candidates, unreadable) = search::candidates(&places, store.as_ref());
     let mut index = Index::open(folders.cache.as_deref());
     let mut passed = Vec::new();
     let mut refused: Vec<Stopped> = unreadable

@@ -5,6 +5,7 @@ use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use codex_packages::entry::ANY_TARGET;
 use codex_plugin_api::abi::stamp::{SECTION_NAMES, Stamp};
 use codex_plugin_api::abi::v1;
 use codex_plugin_api::{API_VERSION, Manifest};
@@ -124,7 +125,8 @@ fn examine_folder(folder: &Path, files: &mut Vec<PathBuf>) -> Result<Passed, Sto
 /// The library of a plugin's folder: the one that the manifest names, or the only one, or the one named after the plugin.
 pub(super) fn find_library(folder: &Path, manifest: &Manifest) -> Result<PathBuf, String> {
     if let Some(name) = &manifest.plugin.library {
-        let path = folder.join(name);
+        let unpacked = artifacts_of(folder);
+        let path = unpacked.as_deref().unwrap_or(folder).join(name);
         // The manifest's check keeps `..` out; a link could still lead away.
         return match (path.canonicalize(), folder.canonicalize()) {
             (Ok(real), Ok(root)) if !real.starts_with(&root) => Err(format!(
@@ -136,6 +138,8 @@ pub(super) fn find_library(folder: &Path, manifest: &Manifest) -> Result<PathBuf
             }
         };
     }
+    let unpacked = artifacts_of(folder);
+    let folder = unpacked.as_deref().unwrap_or(folder);
     let entries =
         fs::read_dir(folder).map_err(|error| format!("the folder cannot be read: {error}"))?;
     let mut names: Vec<String> = entries
@@ -165,6 +169,15 @@ pub(super) fn find_library(folder: &Path, manifest: &Manifest) -> Result<PathBuf
                 )
             }),
     }
+}
+
+/// Where the file for this host lies in an unpacked package, which has one for each target.
+fn artifacts_of(folder: &Path) -> Option<PathBuf> {
+    let artifacts = folder.join("artifacts");
+    [ANY_TARGET, codex_plugin_api::abi::TARGET]
+        .into_iter()
+        .map(|target| artifacts.join(target))
+        .find(|folder| folder.is_dir())
 }
 
 /// Whether a file is a plugin in WebAssembly, by its name.

@@ -7,6 +7,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use codex_packages::lock::Lock;
+use codex_packages::scope::{Scope, ScopeKind};
+use codex_packages::store::Store;
 use codex_plugin_api::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -26,18 +29,33 @@ pub enum Origin {
     Environment,
     /// `.codex-ml/plugins` of the project.
     Project,
+    /// The store, by the lock of the project.
+    ProjectLock,
     /// The user's data folder.
     User,
+    /// The store, by the user's lock.
+    UserLock,
     /// Beside the executable; only files that are named like the project's own plugins.
     Executable,
     /// `../lib/codex-ml/plugins` from the executable.
     System,
 }
 
-/// A folder of the search path.
+impl Origin {
+    /// The scope whose lock named the plugin, where one did.
+    pub fn scope(self) -> Option<&'static str> {
+        match self {
+            Self::ProjectLock => Some("project"),
+            Self::UserLock => Some("user"),
+            _ => None,
+        }
+    }
+}
+
+/// A folder of the search path, or a lock that names folders of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
-    /// The folder; it need not exist.
+    /// The folder or the lock; it need not exist.
     pub path: PathBuf,
     /// Who put it there.
     pub origin: Origin,
@@ -83,9 +101,17 @@ pub fn places(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Vec<Place>> 
     if let Some(project) = &folders.project {
         places.push(place(plugins_of(project), Origin::Project));
     }
+    let mut locks = locks(folders);
+    let user_lock = locks.pop_if(|(origin, ..)| *origin == Origin::UserLock);
+    places.extend(
+        locks
+            .into_iter()
+            .map(|(origin, lock, _)| place(lock, origin)),
+    );
     if let Some(data) = &folders.data {
         places.push(place(plugins_of(data), Origin::User));
     }
+    places.extend(user_lock.map(|(origin, lock, _)| place(lock, origin)));
     // A link to the executable leads to where the plugins really are.
     let executable = env::current_exe().and_then(fs::canonicalize).ok();
     if let Some(folder) = executable.as_deref().and_then(Path::parent) {
@@ -97,11 +123,80 @@ pub fn places(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Vec<Place>> 
     Ok(places)
 }
 
+/// The locks that count here, the project's before the user's, each with the store that it means.
+pub(crate) fn locks(folders: &Folders) -> Vec<(Origin, PathBuf, Store)> {
+    let Some(data) = &folders.data else {
+        return Vec::new();
+    };
+    let project = env::current_dir()
+        .ok()
+        .and_then(|current| Scope::project(&current, Some(data)));
+    let lock = |scope: Scope| {
+        let origin = match scope.kind {
+            ScopeKind::Project => Origin::ProjectLock,
+            ScopeKind::User => Origin::UserLock,
+        };
+        (origin, scope.lock_file(), Store::new(data))
+    };
+    project
+        .into_iter()
+        .chain([Scope::user(data)])
+        .map(lock)
+        .collect()
+}
+
+/// The store's folders that a lock names. What it names and the store lacks is told, not passed over.
+fn locked(place: &Place, store: &Store, refused: &mut Vec<Refusal>) -> Vec<Candidate> {
+    let lock = match Lock::open(&place.path) {
+        Ok(lock) => lock,
+        Err(error) => {
+            refused.push(Refusal::from_error(
+                &place.path,
+                Step::Read,
+                &error,
+                "codex-ml plugin sync",
+            ));
+            return Vec::new();
+        }
+    };
+    let mut found = Vec::with_capacity(lock.plugins.len());
+    for locked in lock.plugins.values() {
+        let path = store.folder(&locked.name, &locked.version, &locked.archive.sha256);
+        // One look a plugin: the gates look at its files anyway.
+        if path.join(MANIFEST).is_file() {
+            found.push(Candidate {
+                path,
+                is_folder: true,
+                origin: place.origin,
+            });
+            continue;
+        }
+        let scope = place.origin.scope().unwrap_or_default();
+        let reason = format!(
+            "{} is in the {scope}'s lock ({}) and is not installed",
+            locked.title(),
+            place.path.display()
+        );
+        let hint = match place.origin {
+            Origin::UserLock => "codex-ml plugin sync --user",
+            _ => "codex-ml plugin sync",
+        };
+        refused.push(Refusal::new(&path, Step::Read, reason, hint));
+    }
+    found
+}
+
 /// The candidates of all places in order, each once, and the places that exist and cannot be read.
-pub fn candidates(places: &[Place]) -> (Vec<Candidate>, Vec<Refusal>) {
+pub fn candidates(places: &[Place], store: Option<&Store>) -> (Vec<Candidate>, Vec<Refusal>) {
     let (mut found, mut refused) = (Vec::new(), Vec::new());
     let mut seen = HashSet::new();
     for place in places {
+        if place.origin.scope().is_some() {
+            if let Some(store) = store {
+                found.append(&mut locked(place, store, &mut refused));
+            }
+            continue;
+        }
         let real = match fs::canonicalize(&place.path) {
             Ok(real) => real,
             Err(error) if absent(&error) => continue,
@@ -199,10 +294,11 @@ mod tests {
         touch(&at("shout/plugin.toml"));
         touch(&at("empty/readme.md"));
         touch(&at(".staging-1/plugin.toml"));
-        let (found, refused) = candidates(&[
+        let places = [
             place(root.path(), Origin::User),
             place(root.path(), Origin::System),
-        ]);
+        ];
+        let (found, refused) = candidates(&places, None);
         let paths: Vec<_> = found
             .iter()
             .map(|candidate| candidate.path.clone())
@@ -220,7 +316,7 @@ mod tests {
         touch(&ours);
         touch(&root.path().join(format!("{DLL_PREFIX}other{DLL_SUFFIX}")));
         touch(&root.path().join("shout/plugin.toml"));
-        let (found, _) = candidates(&[place(root.path(), Origin::Executable)]);
+        let (found, _) = candidates(&[place(root.path(), Origin::Executable)], None);
         assert_eq!(
             found,
             [Candidate {
@@ -236,10 +332,55 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let missing = root.path().join("none");
         assert_eq!(
-            candidates(&[place(&missing, Origin::User)]),
+            candidates(&[place(&missing, Origin::User)], None),
             (Vec::new(), Vec::new())
         );
         let error = places(&[missing], &Folders::default()).unwrap_err();
         assert!(error.message().ends_with("none is not a folder"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_names_candidates_and_what_is_missing_is_told() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::new(root.path());
+        let digest = "ab".repeat(32);
+        let entry = |name: &str| {
+            format!(
+                "[[plugin]]\nname = \"{name}\"\nversion = \"1.0.0\"\nregistry = \"r\"\nurl = \"u\"\nentry = \"{digest}\"\nkey = \"k\"\napi = \"^1\"\npermissions = \"{digest}\"\n[plugin.archive]\nsize = 1\nsha256 = \"{digest}\"\n[plugin.artifacts]\nwasm = \"{digest}\"\n"
+            )
+        };
+        let lock = root.path().join("codex-plugins.lock");
+        fs::write(
+            &lock,
+            format!("version = 1\n{}{}", entry("shout"), entry("words")),
+        )
+        .unwrap();
+        let folder = root.path().join("store/shout/1.0.0-abababababababab");
+        touch(&folder.join(MANIFEST));
+        let places = [place(&lock, Origin::UserLock)];
+        let (found, refused) = candidates(&places, Some(&store));
+        assert_eq!(
+            found,
+            [Candidate {
+                path: folder,
+                is_folder: true,
+                origin: Origin::UserLock
+            }]
+        );
+        assert_eq!(refused.len(), 1);
+        assert!(
+            refused[0]
+                .reason
+                .starts_with("words 1.0.0 is in the user's lock")
+        );
+        assert_eq!(refused[0].hint, "codex-ml plugin sync --user");
+        fs::write(&lock, "version = 1\n[[plug").unwrap();
+        let (found, refused) = candidates(&places, Some(&store));
+        assert!(
+            found.is_empty() && refused[0].reason.contains("line 2"),
+            "{refused:?}"
+        );
+        fs::remove_file(&lock).unwrap();
+        assert_eq!(candidates(&places, Some(&store)), (Vec::new(), Vec::new()));
     }
 }

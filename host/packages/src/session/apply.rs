@@ -160,7 +160,12 @@ fn receipt_of(folder: &std::path::Path) -> Option<String> {
     Some(sha256(receipt.signed.entry.as_bytes()))
 }
 
+/// Names the version that could not be installed, and says that nothing was lost by it.
 fn in_front(title: &str, error: Error) -> Error {
+    let error = match error.hint_text() {
+        Some(_) => error,
+        None => error.hint("what was in use is still in use: mend the cause (free some space, say), and do it again"),
+    };
     let message = error.message().to_owned();
     if message.contains(title) {
         return error;

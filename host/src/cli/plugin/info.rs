@@ -10,6 +10,7 @@ use crate::output::plain;
 use crate::plugins::grants::limit::in_force;
 use crate::plugins::grants::{Grants, command_line, requests};
 use crate::plugins::nearest::nearest;
+use crate::plugins::packages::locked_folders;
 use crate::plugins::{Plugin, Registry};
 
 /// Arguments of `plugin info`.
@@ -33,6 +34,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         }
     }
     let grants = plugin.is_sandboxed().then(|| decisions(app));
+    let locked = locked_folders(app).remove(&plugin.path);
     if app.output.is_json() {
         let schemas: Vec<Value> = schemas
             .iter()
@@ -44,6 +46,11 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             "id": plugin.id(), "version": plugin.manifest.plugin.version, "path": plugin.path, "library": plugin.library,
             "sha256": sha256, "runtime": plugin.runtime(), "origin": plugin.origin, "build": plugin.build, "manifest": plugin.manifest,
         });
+        if let Some((origin, locked)) = &locked {
+            value["registry"] =
+                json!({"name": locked.registry, "url": locked.url, "key": locked.key});
+            value["scope"] = json!(origin.scope());
+        }
         if let Some(grants) = &grants {
             value["grant"] = grant::decision(plugin, grants);
             value["limits"] = json!(in_force(plugin, grants));
@@ -54,7 +61,15 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         app.output.value(&value)?;
         return Ok(Exit::Done);
     }
-    app.output.line(text(plugin, &sha256, grants.as_ref()))?;
+    let source = locked.map(|(origin, locked)| {
+        let scope = origin.scope().unwrap_or_default();
+        format!(
+            "{} ({}), by the {scope}'s lock, signed with key {}",
+            locked.registry, locked.url, locked.key
+        )
+    });
+    app.output
+        .line(text(plugin, &sha256, source, grants.as_ref()))?;
     for (entry, schema) in schemas {
         app.output
             .line(keys(&format!("{} {}", entry.kind, entry.name), schema))?;
@@ -94,7 +109,7 @@ pub(super) fn find<'a>(registry: &'a Registry, id: &str) -> Result<&'a Plugin> {
     )
 }
 
-fn text(plugin: &Plugin, sha256: &str, grants: Option<&Grants>) -> String {
+fn text(plugin: &Plugin, sha256: &str, source: Option<String>, grants: Option<&Grants>) -> String {
     let about = &plugin.manifest.plugin;
     let mut lines = vec![format!("{}: {}", plugin.title(), about.description)];
     let mut row = |name: &str, value: String| {
@@ -104,6 +119,7 @@ fn text(plugin: &Plugin, sha256: &str, grants: Option<&Grants>) -> String {
     };
     row("path", plugin.library.display().to_string());
     row("sha256", sha256.to_owned());
+    row("registry", source.unwrap_or_default());
     let build = &plugin.build;
     row(
         "built",

@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
+use codex_packages::entry::ANY_TARGET;
+use codex_packages::store::Store;
 use codex_plugin_api::{Kind, Manifest, Result};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::exit::Exit;
 use crate::plugins::gates::is_component;
+use crate::plugins::packages::locked_folders;
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -18,15 +21,22 @@ struct Row<'a> {
     runtime: &'static str,
     path: &'a Path,
     state: &'static str,
+    /// The registry that it came from, and the scope whose lock names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registry: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scope: Option<&'static str>,
 }
 
 /// What would run a candidate, by its name, or by what lies in its folder.
 fn runtime_of(path: &Path) -> &'static str {
-    let inside = || {
-        let entries = path.read_dir().ok()?;
+    let holds = |folder: &Path| {
+        let entries = folder.read_dir().ok()?;
         entries.flatten().find(|entry| is_component(&entry.path()))
     };
-    if is_component(path) || inside().is_some() {
+    // An unpacked package has its component further down.
+    let below = path.join("artifacts").join(ANY_TARGET);
+    if is_component(path) || holds(path).is_some() || holds(&below).is_some() {
         "wasm"
     } else {
         "native"
@@ -55,6 +65,34 @@ impl<'a> Row<'a> {
             runtime: runtime_of(path),
             path,
             state,
+            registry: None,
+            scope: None,
+        }
+    }
+}
+
+/// Says of each plugin that a lock names where it came from. Locks are read only where there is such a plugin.
+fn add_sources(rows: &mut [Row<'_>], app: &App) {
+    let store = app
+        .folders
+        .data
+        .as_deref()
+        .map(|data| Store::new(data).root().to_owned());
+    let stored = |row: &Row<'_>| {
+        store
+            .as_ref()
+            .is_some_and(|store| row.path.starts_with(store))
+    };
+    if !rows.iter().any(stored) {
+        return;
+    }
+    let locked = locked_folders(app);
+    for row in rows {
+        if let Some((origin, locked)) = locked.get(row.path) {
+            row.id.clone_from(&locked.name);
+            row.version = Some(locked.version.to_string());
+            row.registry = Some(locked.registry.clone());
+            row.scope = origin.scope();
         }
     }
 }
@@ -77,6 +115,7 @@ pub(super) fn run(app: &App) -> Result<Exit> {
         )
     });
     let mut rows: Vec<Row<'_>> = ready.chain(shadowed).chain(refused).collect();
+    add_sources(&mut rows, app);
     rows.sort_by(|a, b| a.id.cmp(&b.id));
     if app.output.is_json() {
         app.output.value(&rows)?;
@@ -89,7 +128,7 @@ pub(super) fn run(app: &App) -> Result<Exit> {
     }
     let refused = rows.iter().filter(|row| row.state == "refused").count();
     app.output.table(
-        ["id", "version", "kinds", "runtime", "state", "path"],
+        ["id", "version", "kinds", "runtime", "state", "from", "path"],
         rows.into_iter().map(|row| {
             let kinds: Vec<&str> = row.kinds.iter().map(|kind| kind.as_str()).collect();
             let version = row.version.unwrap_or_else(|| "?".into());
@@ -99,6 +138,10 @@ pub(super) fn run(app: &App) -> Result<Exit> {
                 kinds.join(", "),
                 row.runtime.into(),
                 row.state.into(),
+                match (row.registry, row.scope) {
+                    (Some(registry), Some(scope)) => format!("{registry} ({scope})"),
+                    _ => String::new(),
+                },
                 row.path.display().to_string(),
             ]
         }),
