@@ -10,6 +10,7 @@
 //! - `tasks`: masked language models, embeddings, classifiers, regressions, on built-in data and on files
 //! - `third_party`: somebody else's plugin, installed and used
 //! - `build_guests`: guests in every language become plugins, and plugins are held against their contracts
+//! - `attacks`: what somebody may do to plugins between their author and this process, one test for each
 //! - `permissions`: what a sandboxed plugin asks for, what its user grants, takes back and limits
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
@@ -25,6 +26,7 @@
 
 use codex_ml_tests as bench;
 
+mod attacks;
 mod bad_input;
 mod build_guests;
 mod command_line;

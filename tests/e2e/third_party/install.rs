@@ -128,7 +128,11 @@ fn a_plugin_can_belong_to_the_project() {
             .join(".codex-ml/plugins/third-party/plugin.toml")
             .is_file()
     );
-    assert_eq!(files(&bench.data()), [] as [PathBuf; 0]);
+    // What its file is, is written down among the user's own.
+    let trust = ["trust.json", "trust.lock", "trust.log"].map(|name| bench.data().join(name));
+    let mut found = files(&bench.data());
+    found.sort();
+    assert_eq!(found, trust);
     bench.run(&["greet", "Ada"]).ok().shows(&["hello, Ada"]);
     bench
         .run(&["plugin", "remove", "--project", "third-party"])

@@ -111,7 +111,7 @@ impl Pins {
         check_private(&path)?;
         let damaged = || {
             Error::failed(format!("{} is damaged, so nothing is trusted", path.display())).hint(
-                "put a backup there, or delete trust.json and trust.log and install your plugins again",
+                "put a backup there, or delete trust.json and trust.log and have your plugins judged anew: codex-ml plugin sync",
             )
         };
         let opening: Opening = serde_json::from_slice(&bytes).or_error(damaged)?;

@@ -1,0 +1,205 @@
+//! What a user and a machine decide: distrust, policies, grants that do not pass to others, the report of an audit.
+
+use std::fs;
+use std::time::SystemTime;
+
+use semver::Version;
+
+use super::shop::{Shop, component, manifest};
+use super::{in_use, is_refused, load};
+use crate::bench::{Bench, Ran};
+
+const ASKS: &str = "[permissions]\nclock = { reason = \"to time itself\" }\n";
+
+#[test]
+fn what_is_distrusted_is_not_run_until_it_is_trusted_again() {
+    let bench = Bench::new();
+    let _shop = Shop::with_words(&bench);
+    bench
+        .run(&["plugin", "distrust", "words"])
+        .ok()
+        .shows(&["distrusted"]);
+    is_refused(&bench, "you do not trust words any more");
+    bench
+        .run(&["plugin", "trust", "words"])
+        .ok()
+        .shows(&["words is trusted"]);
+    load(&bench).ok();
+    bench
+        .run(&["plugin", "trust", "wrds"])
+        .fails(2, &["wrds"])
+        .tells(&["did you mean words?"]);
+    bench
+        .run(&["plugin", "trust"])
+        .ok()
+        .shows(&["words", "main", "1.0.0"]);
+    bench.run(&["plugin", "distrust", "words", "--forget"]).ok();
+    is_refused(&bench, "nothing was ever pinned for words");
+}
+
+fn under(bench: &Bench, policy: &str, arguments: &[&str]) -> Ran {
+    let file = bench.write("system-policy.toml", policy);
+    let mut command = bench.command(arguments);
+    command.env("CODEX_ML_POLICY", file);
+    Ran::new(arguments, command.output().unwrap())
+}
+
+#[test]
+fn a_policy_of_the_machine_holds_whatever_the_user_says() {
+    let bench = Bench::new();
+    let _shop = Shop::with_words(&bench);
+    let info = ["plugin", "info", "words", "--config"];
+    fs::write(
+        bench.data().join("policy.toml"),
+        "minimum-level = \"local\"\nlocal = true\n",
+    )
+    .unwrap();
+    for (policy, words) in [
+        ("minimum-level = \"registry-signed\"", "minimum-level"),
+        (
+            "registries = [\"https://plugins.example.org\"]",
+            "is not in registries",
+        ),
+        ("[keys]\n\"wor*\" = []", "keys."),
+    ] {
+        under(&bench, policy, &info)
+            .fails(3, &["trust", words, "system-policy.toml"])
+            .tells(&["plugin policy show"]);
+        under(&bench, policy, &["plugin", "update"]);
+    }
+    under(&bench, "minimum-level = \"pinned-key\"", &info).ok();
+    let rules = under(
+        &bench,
+        "native = \"deny\"",
+        &["plugin", "policy", "show", "--json"],
+    )
+    .ok()
+    .json();
+    assert_eq!(rules["policy"]["native"], "deny", "{rules}");
+    assert_eq!(rules["files"].as_array().unwrap().len(), 2, "{rules}");
+    under(&bench, "native = \"deny\"", &["plugin", "policy", "show"])
+        .ok()
+        .shows(&["native = \"deny\""]);
+    // First-party plugins are part of the program.
+    under(
+        &bench,
+        "native = \"deny\"\nlocal = false",
+        &["plugin", "doctor"],
+    )
+    .ok();
+    // A policy that cannot be understood stops everything that it might forbid.
+    under(&bench, "natve = \"deny\"", &info).fails(3, &["trust", "unknown field `natve`"]);
+    under(&bench, "natve = \"deny\"", &["plugin", "policy", "show"]).fails(2, &["line 1", "natve"]);
+
+    let file = bench.write(
+        "other.wasm",
+        component(&manifest("other", "1.0.0", ""), "good", &[]),
+    );
+    under(
+        &bench,
+        "local = false",
+        &["plugin", "install", file.to_str().unwrap()],
+    )
+    .fails(3, &["local = false"]);
+    bench
+        .run(&["plugin", "install", file.to_str().unwrap()])
+        .ok();
+    under(
+        &bench,
+        "denied-permissions = [\"network\"]",
+        &["plugin", "doctor"],
+    )
+    .ok();
+}
+
+#[test]
+fn another_plugin_of_the_same_id_inherits_no_grant() {
+    let bench = Bench::new();
+    let shop = Shop::new(&bench, "main");
+    shop.publish_package(&shop.package("words", "1.0.0", ASKS), &shop.author);
+    bench.run(&["plugin", "install", "words"]).ok();
+    let standing = || {
+        let ran = bench.run(&["plugin", "grant", "words", "--json"]).ok();
+        ran.json()["standing"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(standing(), "undecided");
+    bench.run(&["plugin", "grant", "words", "--all"]).ok();
+    assert_eq!(standing(), "granted");
+    // A file that comes first on the search path has the same id and asks for the same.
+    let folder = bench.work().join(".codex-ml/plugins");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(
+        folder.join("words.wasm"),
+        component(&manifest("words", "1.0.0", ASKS), "evil", &[]),
+    )
+    .unwrap();
+    assert_eq!(standing(), "undecided");
+    fs::remove_dir_all(bench.work().join(".codex-ml")).unwrap();
+    assert_eq!(standing(), "granted");
+    // An update from the same place keeps them, unless it asks for more.
+    shop.publish_package(&shop.package("words", "1.1.0", ASKS), &shop.author);
+    bench.run(&["plugin", "update"]).ok();
+    assert_eq!(standing(), "granted");
+    let more = format!("{ASKS}random = {{ reason = \"to shuffle\" }}\n");
+    shop.publish_package(&shop.package("words", "1.2.0", &more), &shop.author);
+    bench.run(&["plugin", "update"]).ok();
+    assert_eq!(in_use(&bench).as_deref(), Some("1.2.0"));
+    assert_eq!(standing(), "asks-for-other");
+    bench.run(&["plugin", "remove", "words"]).ok();
+    bench.run(&["plugin", "install", "words"]).ok();
+    assert_eq!(standing(), "undecided");
+}
+
+#[test]
+fn an_audit_names_everything_that_is_known_against_what_is_in_use() {
+    let bench = Bench::new();
+    let shop = Shop::with_words(&bench);
+    bench.run(&["plugin", "audit"]).ok();
+    let kinds = |arguments: &[&str]| {
+        let ran = bench.run(arguments).code(3).json();
+        let rows = ran.as_array().unwrap().clone();
+        let kinds: Vec<String> = rows
+            .iter()
+            .map(|row| row["kind"].as_str().unwrap().to_owned())
+            .collect();
+        kinds
+    };
+    let audit = ["plugin", "audit", "--json"];
+    let version = Version::new(1, 0, 0);
+    shop.change(|registry| {
+        registry
+            .yank("words", &version, "it counts wrongly", SystemTime::now())
+            .unwrap();
+    });
+    assert_eq!(kinds(&audit), ["yanked"]);
+    bench
+        .run(&["plugin", "audit"])
+        .code(3)
+        .shows(&["it counts wrongly", "plugin update words"]);
+    load(&bench).ok();
+
+    let file = bench.write(
+        "other.wasm",
+        component(&manifest("other", "1.0.0", ASKS), "good", &[]),
+    );
+    bench
+        .run(&["plugin", "install", file.to_str().unwrap()])
+        .ok();
+    assert_eq!(kinds(&audit), ["yanked", "unsigned", "over-permissioned"]);
+    bench.run(&["plugin", "remove", "other"]).ok();
+
+    shop.change(|registry| {
+        registry
+            .revoke_key(&shop.author.public().id(), "stolen", SystemTime::now())
+            .unwrap();
+    });
+    assert_eq!(
+        kinds(&["plugin", "audit", "--json", "--offline"]),
+        ["revoked", "yanked"]
+    );
+    // What the audit learned holds from then on, also when the registry says otherwise later.
+    is_refused(&bench, "is revoked by registry main: stolen");
+
+    fs::rename(&shop.folder, shop.folder.with_extension("gone")).unwrap();
+    assert_eq!(kinds(&audit), ["outdated-snapshot"]);
+}
