@@ -32,9 +32,9 @@ class Command(exports.Command):
             raise Err(Error(ErrorKind.DATA, f"data/{path} is not UTF-8", None, [])) from None
         except OSError as error:
             message = f"cannot read data/{path}: {error.strerror or error}"
-            hint = None
-            if not os.path.isdir("/data"):
-                hint = "grant the folder: codex-ml plugin grant command-jsonl-summary --folder data=FOLDER"
-            raise Err(Error(ErrorKind.DATA, message, hint, [])) from None
+            if os.path.isdir("/data"):
+                raise Err(Error(ErrorKind.DATA, message, None, [])) from None
+            hint = "codex-ml plugin grant command-jsonl-summary --folder data=PATH"
+            raise Err(Error(ErrorKind.DENIED, message, hint, [])) from None
         terminal.print(text)
         return 0

@@ -66,6 +66,7 @@ impl Guest {
             created: 0,
             system,
             deadline: Instant::now(),
+            cut_short: false,
             last_words: None,
         };
         let exports = exports(pre).map_err(|error| {
@@ -114,7 +115,11 @@ impl Guest {
             return Err(Error::failed(format!("it was stopped before: {reason}")));
         }
         begin(store, &self.about.bounds);
-        let result = call(store, instance);
+        let result = match call(store, instance) {
+            // It was woken to be stopped, and answered before the clock ticked.
+            Ok(_) if store.data().overslept() => Err(Trap::Interrupt.into()),
+            result => result,
+        };
         tell(store);
         result.map_err(|cause| {
             let error = explain(store, &self.about, &cause);
@@ -141,6 +146,7 @@ fn begin(store: &mut Store<State>, bounds: &Bounds) {
     let now = Instant::now();
     state.deadline = now.checked_add(bounds.time).unwrap_or(now + FOR_EVER);
     state.limiter.met = None;
+    state.cut_short = false;
     state.last_words = None;
 }
 

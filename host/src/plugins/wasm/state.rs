@@ -32,8 +32,17 @@ pub(super) struct State {
     pub(super) system: System,
     /// When the current call must be over; host functions that wait look at it.
     pub(super) deadline: Instant,
+    /// Whether a sleep of the current call was cut to the time that is left of it.
+    pub(super) cut_short: bool,
     /// The last error that the guest logged: what a guest that stops itself said before.
     pub(super) last_words: Option<String>,
+}
+
+impl State {
+    /// Whether the guest would still sleep, had the current call more time.
+    pub(super) fn overslept(&self) -> bool {
+        self.cut_short && Instant::now() >= self.deadline
+    }
 }
 
 impl fmt::Debug for State {

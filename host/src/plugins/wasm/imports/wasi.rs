@@ -130,14 +130,27 @@ impl System {
                 .for_each(|line| host.log(LogLevel::Info, &printable(line)));
         }
         let complaints = fresh(&self.complaints, &mut self.told[1]);
-        let mut last = None;
-        for line in complaints.lines().filter(|line| !line.trim().is_empty()) {
-            let line = printable(line);
-            host.log(LogLevel::Debug, &line);
-            last = Some(line);
-        }
-        last
+        let lines = complaints.lines().filter(|line| !line.trim().is_empty());
+        let lines: Vec<String> = lines.map(printable).collect();
+        lines
+            .iter()
+            .for_each(|line| host.log(LogLevel::Debug, line));
+        last_words(&lines)
     }
+}
+
+/// The line that says why a guest stopped itself. A panic in Rust takes three lines, of which the middle one counts; where
+/// a runtime in Rust ends what it runs (Python), the exception stands before them.
+fn last_words(lines: &[String]) -> Option<String> {
+    let panic = lines
+        .iter()
+        .position(|line| line.starts_with("thread '") && line.contains(" panicked at "));
+    let line = match panic {
+        Some(0) => lines.get(1).or(lines.first()),
+        Some(at) => lines.get(at - 1),
+        None => lines.last(),
+    };
+    line.cloned()
 }
 
 fn fresh(pipe: &MemoryOutputPipe, told: &mut usize) -> String {
@@ -174,6 +187,33 @@ impl monotonic_clock::Host for State {
         // Whoever sleeps beyond the call's time wakes just after it, and is stopped.
         let left = self.deadline.saturating_duration_since(Instant::now()) + 4 * TICK;
         let left = u64::try_from(left.as_nanos()).unwrap_or(u64::MAX);
+        self.cut_short |= nanoseconds > left;
         self.clocks().subscribe_duration(nanoseconds.min(left))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::last_words;
+
+    #[test]
+    fn the_line_that_says_why_is_found_among_the_others() {
+        let said = |text: &str| {
+            let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            last_words(&lines)
+        };
+        let panic = "thread 'main' (1) panicked at src/lib.rs:3:5:\nthe list is empty\nnote: run with `RUST_BACKTRACE=1`";
+        assert_eq!(said(panic).as_deref(), Some("the list is empty"));
+        let exception = "Traceback (most recent call last):\n  File \"/0/app.py\", line 3, in run\nKeyError: 'a'";
+        assert_eq!(said(exception).as_deref(), Some("KeyError: 'a'"));
+        assert_eq!(
+            said(&format!("{exception}\n{panic}")).as_deref(),
+            Some("KeyError: 'a'")
+        );
+        assert_eq!(
+            said("thread 'a' panicked at b").as_deref(),
+            Some("thread 'a' panicked at b")
+        );
+        assert_eq!(said(""), None);
     }
 }
