@@ -6,33 +6,13 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Ran, built, fixtures, library, root};
+use crate::bench::{Bench, Ran, fixtures, library, root};
+use crate::guests::{build, build_or_say, left_out};
 
-/// Builds a guest of `wasm-plugins` into the bench. `None`, and a line that says so, where this machine lacks the tools
-/// of its language; the error must then say what to install.
-fn guest(bench: &Bench, name: &str, lacks: &str, install: &str) -> Option<Ran> {
+/// Builds a guest of `wasm-plugins` into the bench; `None`, and a line that says so, where the tools are missing.
+fn guest(bench: &Bench, name: &str) -> Option<Ran> {
     let folder = root().join("wasm-plugins").join(name);
-    let ran = build(
-        bench,
-        &[folder.to_str().unwrap(), "--output", "guest.wasm", "--json"],
-    );
-    if ran.code == Some(1) && ran.stderr.contains(lacks) {
-        assert!(ran.stderr.contains(install), "{}", ran.stderr);
-        println!("left out: this machine cannot build {name}: {lacks}");
-        return None;
-    }
-    Some(ran.ok())
-}
-
-/// Runs `plugin build` with the tools of the user who runs the tests: a bench's home has none.
-pub(crate) fn build(bench: &Bench, arguments: &[&str]) -> Ran {
-    let arguments = [&["plugin", "build"], arguments].concat();
-    let mut command = bench.command(&arguments);
-    if let Some(home) = std::env::var_os("HOME") {
-        command.env("HOME", home);
-    }
-    command.env("CARGO_TARGET_DIR", built().parent().unwrap().join("guests"));
-    Ran::new(&arguments, command.output().unwrap())
+    build_or_say(bench, &folder, &["--output", "guest.wasm", "--json"])
 }
 
 /// What every built guest must be: a file with its manifest inside that installs, and keeps the contract of a metric.
@@ -107,8 +87,7 @@ fn outcomes(tested: &Value, kind: &str) -> Vec<String> {
 #[test]
 fn a_guest_in_rust_becomes_a_plugin() {
     let bench = Bench::new();
-    let lacks = "the Rust compiler cannot build for";
-    if let Some(ran) = guest(&bench, "text-metric-rust", lacks, "rustup target add") {
+    if let Some(ran) = guest(&bench, "text-metric-rust") {
         is_a_plugin(&bench, &ran, "text-metric-rust", "rust");
     }
 }
@@ -116,12 +95,7 @@ fn a_guest_in_rust_becomes_a_plugin() {
 #[test]
 fn a_guest_in_c_becomes_a_plugin() {
     let bench = Bench::new();
-    if let Some(ran) = guest(
-        &bench,
-        "text-metric-c",
-        "there is no C compiler",
-        "apt-get install clang lld wasi-libc",
-    ) {
+    if let Some(ran) = guest(&bench, "text-metric-c") {
         is_a_plugin(&bench, &ran, "text-metric-c", "c");
         a_c_file_that_prints_is_refused(&bench);
     }
@@ -156,13 +130,7 @@ fn a_c_file_that_prints_is_refused(bench: &Bench) {
 #[test]
 fn a_guest_in_python_becomes_a_plugin() {
     let bench = Bench::new();
-    let lacks = "there is no componentize-py";
-    if let Some(ran) = guest(
-        &bench,
-        "text-metric-python",
-        lacks,
-        "pip install \"componentize-py",
-    ) {
+    if let Some(ran) = guest(&bench, "text-metric-python") {
         is_a_plugin(&bench, &ran, "text-metric-python", "python");
     }
 }
@@ -195,6 +163,22 @@ fn tools_that_are_missing_are_named_with_what_brings_them() {
         Ran::new(&["plugin", "build", "guest"], command.output().unwrap())
             .fails(1, &[lacks])
             .tells(&[install]);
+    }
+    // A compiler of the system's is looked for beside the search path, so it may well be there.
+    let bench = Bench::new();
+    bench.write("guest/plugin.toml", manifest);
+    bench.write("guest/Cargo.toml", "");
+    let mut command = bench.command(&["plugin", "build", "guest"]);
+    let output = command.env("PATH", bench.work()).output().unwrap();
+    let ran = Ran::new(&["plugin", "build", "guest"], output);
+    if ran.stderr.contains("building loud with") {
+        left_out("what is said without a Rust compiler: the system's own builds for WebAssembly");
+    } else {
+        let ran = ran.fails(1, &["Rust compiler"]);
+        ran.tells(&[
+            "rustup target add wasm32-unknown-unknown",
+            "apt-get install rustc-web",
+        ]);
     }
     // What is wrong with the folder is told before any tool is looked for.
     bench

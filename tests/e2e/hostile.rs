@@ -1,40 +1,29 @@
 //! Guests that mean harm: each deed ends in an error that names the plugin and what it met, and the host goes on.
 
 mod data;
+mod decisions;
 mod deeds;
 mod files;
+mod limits;
+mod python;
+mod runs;
+mod traps;
 
-use std::fs;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use codex_ml::plugins::Registry;
 use codex_plugin_api::{Error, ErrorKind};
 use serde_json::{Value, json};
 
-use crate::bench::{Bench, Ran, root};
-use crate::build_guests::build;
-use crate::third_party;
+use crate::bench::{Bench, Ran};
+use crate::{guests, third_party};
 
-/// The hostile plugin's bytes, built once. `None` where this machine cannot build guests in Rust, which the tests of
-/// `build_guests` report.
-fn bytes() -> Option<&'static [u8]> {
-    static BYTES: OnceLock<Option<Vec<u8>>> = OnceLock::new();
-    BYTES
-        .get_or_init(|| {
-            let bench = Bench::new();
-            let folder = root().join("tests/fixtures/hostile");
-            let ran = build(
-                &bench,
-                &[folder.to_str().unwrap(), "--output", "hostile.wasm"],
-            );
-            if ran.code == Some(1) && ran.stderr.contains("wasm32-unknown-unknown") {
-                println!("left out: this machine cannot build guests in Rust");
-                return None;
-            }
-            ran.ok();
-            Some(fs::read(bench.work().join("hostile.wasm")).unwrap())
-        })
-        .as_deref()
+/// Where its source is.
+const FOLDER: &str = "tests/fixtures/hostile";
+
+/// The hostile plugin's bytes. `None`, and a line that says so, where this machine cannot build guests in Rust.
+fn bytes() -> Option<Vec<u8>> {
+    Some(guests::plugin(FOLDER)?.bytes.clone())
 }
 
 /// A bench with the plugin, and the registry that finds it there.
@@ -46,10 +35,7 @@ impl Cage {
     /// `None` where it cannot be built.
     fn new() -> Option<Self> {
         let bench = Bench::new();
-        let folder = bench.data().join("plugins");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("hostile.wasm"), bytes()?).unwrap();
-        Some(Self { bench })
+        guests::put(&bench, FOLDER).then_some(Self { bench })
     }
 
     /// As a user who let it have nothing.

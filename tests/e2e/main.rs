@@ -10,6 +10,9 @@
 //! - `tasks`: masked language models, embeddings, classifiers, regressions, on built-in data and on files
 //! - `third_party`: somebody else's plugin, installed and used
 //! - `build_guests`: guests in every language become plugins, and plugins are held against their contracts
+//! - `guests`: the guests of this repository, built once; what is said where a language's tools are missing
+//! - `guests_alone`: a run whose every plugin is a guest; trackers and commands that are granted what they ask for
+//! - `contracts`: `plugin test` on every plugin of this repository, and on one that breaks its promises
 //! - `attacks`: what somebody may do to plugins between their author and this process, one test for each
 //! - `permissions`: what a sandboxed plugin asks for, what its user grants, takes back and limits
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
@@ -30,9 +33,12 @@ mod attacks;
 mod bad_input;
 mod build_guests;
 mod command_line;
+mod contracts;
 mod embed;
 mod first_steps;
 mod generate;
+mod guests;
+mod guests_alone;
 mod hostile;
 mod own_text;
 mod pages;

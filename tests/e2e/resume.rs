@@ -22,7 +22,7 @@ const RUN: [&str; 8] = [
 ];
 
 /// The events of run `r` without what measures time.
-fn timeless(bench: &Bench) -> Vec<Value> {
+pub(crate) fn timeless(bench: &Bench) -> Vec<Value> {
     events(bench, "r")
         .into_iter()
         .map(|mut event| {
@@ -46,7 +46,7 @@ fn lines(bench: &Bench) -> usize {
 }
 
 /// Waits until the run has written `count` events; false when it ended before.
-fn wait_for_events(bench: &Bench, child: &mut std::process::Child, count: usize) -> bool {
+pub(crate) fn wait_for_events(bench: &Bench, child: &mut std::process::Child, count: usize) -> bool {
     let start = Instant::now();
     while lines(bench) < count {
         assert!(

@@ -84,7 +84,9 @@ fn ids_that_do_not_fit_and_files_that_climb_are_refused() {
         &tokenizer.encode(texts.as_texts(), spans).unwrap_err(),
         &["byte offsets came with 3 values where 4 are due"],
     );
-    let tokenizer = registry.create_tokenizer("hostile", &deed("")).unwrap();
+    let tokenizer = registry
+        .create_tokenizer("hostile", &deed("foreign"))
+        .unwrap();
     let ids = Ids::new(&[1], &[0, 1]).unwrap();
     names(&tokenizer.decode(ids, false).unwrap_err(), &["UTF-8"]);
     names(

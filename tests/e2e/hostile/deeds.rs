@@ -38,6 +38,10 @@ fn endless_work_meets_its_limit_and_the_host_goes_on() {
             ],
         ),
         ("recurse", &["exhausted its stack"]),
+        (
+            "recurse-in-memory",
+            &["reached beyond its memory, most likely by a recursion without end"],
+        ),
         ("trap", &["it stopped itself"]),
         ("panic", &["a guest lost its nerve"]),
     ] {
@@ -166,6 +170,11 @@ fn an_endless_guest_behind_a_host_call_ends_both() {
         .code(3)
         .tells(&["ran longer than its limit of 300ms", "hostile 0.1.0"]);
     assert!(begun.elapsed() < Duration::from_secs(30));
+    // The same behind a call of a component that it already holds.
+    cage.try_to("use-metric", "").code(3).tells(&[
+        "ran longer than its limit of 300ms",
+        "metric hostile, update",
+    ]);
     cage.try_to("create-itself", "")
         .code(3)
         .tells(&["more than 64 components at once"]);

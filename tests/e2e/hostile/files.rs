@@ -120,6 +120,13 @@ fn a_granted_folder_is_all_there_is() {
     cage.try_to("append", "out/new.txt").ok();
     assert_eq!(cage.bench.read("out/new.txt"), "writtenappended");
     stopped(cage.try_to("write", "out/../secret.txt"));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("../secret.txt", cage.bench.work().join("out/link")).unwrap();
+        for deed in ["write", "append"] {
+            cage.try_to(deed, "out/link");
+        }
+    }
     assert_eq!(cage.bench.read("secret.txt"), "secret");
     // The folder goes: the next call says so.
     fs::remove_dir_all(&data).unwrap();
@@ -154,7 +161,10 @@ fn granted_hosts_are_reached_and_one_that_never_answers_is_not_waited_for() {
     let port = silent.local_addr().unwrap().port();
     let begun = std::time::Instant::now();
     cage.try_to("connect", &format!("127.0.0.1:{port}")).code(3);
-    assert!(begun.elapsed().as_secs() < 20);
+    // The system answers for a listener that never accepts; whoever connects again and again is stopped by the host.
+    cage.try_to("many-connections", &port.to_string())
+        .fails(3, &["more than 64 connections at once", "hostile 0.1.0"]);
+    assert!(begun.elapsed().as_secs() < 30);
 }
 
 #[test]
@@ -182,7 +192,7 @@ fn files_that_are_no_plugins_are_refused_before_anything_runs() {
     }
     refused("flipped.wasm", &flipped, &["refused at step"]);
     let other = crate::third_party::patched(
-        whole,
+        &whole,
         b"codex:plugin/metric@1.0.0",
         b"codex:plugin/metric@2.0.0",
     );
@@ -219,15 +229,15 @@ fn files_that_are_no_plugins_are_refused_before_anything_runs() {
 fn a_plugin_cannot_take_the_name_of_another() {
     let Some(whole) = bytes() else { return };
     let bench = Bench::new();
-    let stolen = crate::third_party::patched(whole, b"id = \"hostile\"", b"id = \"metric-\"");
+    let stolen = crate::third_party::patched(&whole, b"id = \"hostile\"", b"id = \"../lib/\"");
     bench.write("stolen.wasm", &stolen);
-    // An id that ends in a hyphen is none at all.
+    // An id names a folder, so it cannot be a path.
     bench
         .run(&["plugin", "install", "stolen.wasm"])
         .code(3)
         .tells(&["step manifest"]);
     let component = crate::third_party::patched(
-        whole,
+        &whole,
         b"kind = \"metric\"\nname = \"hostile\"",
         b"kind = \"metric\"\nname = \"lm\"     ",
     );
