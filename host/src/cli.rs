@@ -15,8 +15,10 @@ mod plugin;
 mod plugin_command;
 #[cfg(test)]
 mod reference;
+mod registry;
 mod runs;
 mod settings;
+mod signing;
 mod tokenizer;
 mod train;
 
@@ -92,6 +94,8 @@ enum Command {
     Data(data::Args),
     /// Install, list and examine plugins.
     Plugin(plugin::Args),
+    /// Use registries of plugins, and run them.
+    Registry(registry::Args),
     /// Show what this machine and this build are, and where codex-ml looks for things.
     Env,
     #[command(about = "Write a completion script for a shell, commands of installed plugins included")]
@@ -172,6 +176,7 @@ fn dispatch(command: Command, app: &App) -> Result<Exit> {
         Command::Tokenizer(args) => tokenizer::run(&args, app),
         Command::Data(args) => data::run(&args, app),
         Command::Plugin(args) => plugin::run(&args, app),
+        Command::Registry(args) => registry::run(&args, app),
         Command::Env => env::run(app),
         Command::Completions(args) => completions::run(&args, app),
     }

@@ -16,6 +16,7 @@ mod named;
 mod native;
 pub mod nearest;
 mod object_file;
+pub mod package;
 pub mod packages;
 pub mod probe;
 pub mod refusal;

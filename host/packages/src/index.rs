@@ -1,7 +1,7 @@
 //! The index of one plugin: one JSON object a line, only ever added to.
 //!
 //! A line is a version with its author's signature and public key, or the handing over of the name to another key. The
-//! first author's key owns the name; what follows must be signed by the owner, or by the registry's root key.
+//! first key owns the name; what follows must be signed by the owner, or by the registry's root key.
 
 use std::collections::BTreeSet;
 
@@ -85,7 +85,7 @@ pub struct Index {
     pub entries: Vec<IndexEntry>,
     /// The name handed from one key to another, oldest first.
     pub rotations: Vec<SignedRotation>,
-    /// The public key that owns the name now; none while only the registry has signed.
+    /// The public key that owns the name now; none while there is no version.
     pub owner: Option<String>,
     /// Lines that are not understood (a kind that a later codex-ml has, say), with what is wrong.
     pub unreadable: Vec<String>,
@@ -190,17 +190,15 @@ impl Index {
             )));
         }
         let key_id = PublicKey::parse(&key)?.id();
-        if key != root {
-            match &self.owner {
-                None => self.owner = Some(key.clone()),
-                Some(owner) if *owner == key => {}
-                Some(owner) => {
-                    return Err(Error::data(format!(
-                        "version {} is signed with key {key_id}, and {name} belongs to key {}",
-                        title.version,
-                        keys::key_id(owner)?
-                    )));
-                }
+        match &self.owner {
+            None => self.owner = Some(key.clone()),
+            Some(owner) if *owner == key || key == root => {}
+            Some(owner) => {
+                return Err(Error::data(format!(
+                    "version {} is signed with key {key_id}, and {name} belongs to key {}",
+                    title.version,
+                    keys::key_id(owner)?
+                )));
             }
         }
         match serde_json::from_str::<Entry>(&signed.entry) {

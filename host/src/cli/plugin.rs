@@ -10,17 +10,21 @@ mod doctor;
 mod grant;
 mod info;
 mod install;
+mod key;
 mod limit;
 mod list;
 mod new;
 mod outdated;
+mod pack;
 mod packages;
 mod pin;
 mod policy;
+mod publish;
 mod remove;
 mod revoke;
 mod rollback;
 mod run;
+pub(in crate::cli) mod sign;
 mod sync;
 mod test;
 mod tree;
@@ -104,6 +108,14 @@ enum Command {
     Dev(dev::Args),
     /// Hold a plugin's components against the contracts of their kinds (exit code 3 when one is broken).
     Test(test::Args),
+    #[command(about = "Put a built plugin into one archive")]
+    Pack(pack::Args),
+    #[command(about = "Sign a package")]
+    Sign(sign::Args),
+    #[command(about = "Sign a package and add it to a registry")]
+    Publish(publish::Args),
+    /// Make and show the keys that packages and registries are signed with.
+    Key(key::Args),
     /// Write out the interface that plugins in WebAssembly are built against.
     Wit(wit::Args),
 }
@@ -138,6 +150,10 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         Command::Build(args) => build::run(args, app),
         Command::Dev(args) => dev::run(args, app),
         Command::Test(args) => test::run(args, app),
+        Command::Pack(args) => pack::run(args, app),
+        Command::Sign(args) => sign::run(args, app),
+        Command::Publish(args) => publish::run(args, app),
+        Command::Key(args) => key::run(args, app),
         Command::Wit(args) => wit::run(args, app),
     }
 }

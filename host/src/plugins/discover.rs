@@ -17,7 +17,7 @@ use super::search::{self, Candidate, Origin, Place};
 use crate::folders::Folders;
 
 /// The host's own commands, those of later versions included, so that no plugin takes a name that it must give back.
-pub const RESERVED_COMMANDS: [&str; 15] = [
+pub const RESERVED_COMMANDS: [&str; 16] = [
     "train",
     "evaluate",
     "generate",
@@ -27,6 +27,7 @@ pub const RESERVED_COMMANDS: [&str; 15] = [
     "config",
     "runs",
     "plugin",
+    "registry",
     "serve",
     "env",
     "completions",

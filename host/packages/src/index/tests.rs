@@ -60,6 +60,16 @@ fn a_name_belongs_to_its_first_key_until_that_key_hands_it_over() {
         .entries
         .iter()
         .for_each(|entry| entry.verify().unwrap());
+    // What the registry published first is the registry's, until it hands the name over.
+    let index = parse(&[
+        line(&one, &root),
+        rotation("shout", &root, &root, &a),
+        line(&two, &a),
+    ])
+    .unwrap();
+    assert_eq!(index.owner, Some(a.public().text()));
+    let error = parse(&[line(&one, &root), line(&two, &a)]).unwrap_err();
+    assert!(error.message().contains("belongs to key"), "{error}");
     for (lines, words) in [
         (
             vec![line(&one, &a), line(&two, &b)],
