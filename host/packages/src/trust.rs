@@ -11,9 +11,11 @@ mod decide;
 mod installed;
 pub mod level;
 pub mod log;
+mod manifest;
 pub mod pins;
 pub mod policy;
 mod receipt;
+mod record;
 mod rotation;
 pub mod verify;
 
@@ -26,10 +28,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::source::Offer;
 pub use changes::Change;
-pub use decide::{AUTHORITY, check_manifest};
+pub use decide::AUTHORITY;
 pub use installed::Installed;
 pub use level::Level;
 use log::Event;
+pub use manifest::check_manifest;
 use pins::Pins;
 pub use policy::{Policy, policy_files};
 pub use receipt::Receipt;
@@ -149,7 +152,7 @@ impl Trust {
     /// [`codex_plugin_api::ErrorKind::Failed`] when a file cannot be written, [`codex_plugin_api::ErrorKind::Plugin`]
     /// when another process pinned the name otherwise in the meantime.
     pub fn record(&self, decision: &Decision) -> Result<()> {
-        pins::update(&self.data, |pins| decide::record(pins, decision)).map(drop)
+        pins::update(&self.data, |pins| record::record(pins, decision)).map(drop)
     }
 
     /// The pins as they were read.

@@ -1,12 +1,11 @@
-//! The judgement of one version that a registry offers, step by step, and what is written down of it.
+//! The judgement of one version that a registry offers, step by step.
 
-use codex_plugin_api::{Error, ErrorKind, Manifest, Result};
+use codex_plugin_api::{Error, ErrorKind, Result};
 
-use super::log::Event;
-use super::pins::{Pin, Pins};
+use super::pins::Pin;
 use super::policy::{Subject, same_address};
-use super::{Changes, Decision, Level, Published, Trust, Wishes, rotation};
-use crate::entry::Entry;
+use super::{Decision, Level, Published, Trust, Wishes, rotation};
+use crate::entry::{ANY_TARGET, Entry};
 use crate::source::Offer;
 use crate::{keys, names};
 
@@ -17,6 +16,10 @@ pub(super) fn refuse(message: impl Into<String>, hint: impl Into<String>) -> Err
 /// The sentence that a user should have read before native code runs.
 pub const AUTHORITY: &str =
     "native code runs with your full authority: it can read, change and send whatever you can";
+
+/// What to do when a registry contradicts itself.
+const LIES: &str =
+    "the registry is broken or lies: do not install from it before its keeper explained it";
 
 pub(super) fn decide(
     trust: &Trust,
@@ -30,18 +33,7 @@ pub(super) fn decide(
     let unknown = Pin::default();
     let pin = trust.pins.plugins.get(name).unwrap_or(&unknown);
     check_pin(name, pin, offer)?;
-    let key = signer(name, offer, pin, published)?;
-    let key_id = keys::key_id(&key)?;
-    if key_id != offer.key_id {
-        return Err(refuse(
-            format!(
-                "{} is signed with key {key_id}, and its index says {}",
-                offer.title(),
-                offer.key_id.escape_debug()
-            ),
-            "the registry is broken or lies: do not install from it before its keeper explained it",
-        ));
-    }
+    let (key, key_id) = signer(name, offer, pin, published)?;
     check_revoked(trust, offer, published, &key_id)?;
     let rotated_from = check_key(name, pin, published, &key, &entry)?;
     check_version(name, pin, &entry, wishes)?;
@@ -59,15 +51,7 @@ pub(super) fn decide(
     })?;
     let allows_native = entry.is_native() && !pin.native;
     if allows_native && !wishes.allow_native.iter().any(|allowed| allowed == name) {
-        return Err(refuse(
-            format!(
-                "{name} {} is native code, which is not allowed for it: {AUTHORITY}",
-                entry.version
-            ),
-            format!(
-                "if you trust whoever holds key {key_id} that far: codex-ml plugin install {name} --allow-native {name}"
-            ),
-        ));
+        return Err(native_refused(name, &entry, &key_id));
     }
     let first_use = pin.key.is_none();
     Ok(Decision {
@@ -87,11 +71,23 @@ pub(super) fn decide(
         key_id,
         source: (*offer.source).clone(),
         archive: entry.archive.sha256,
-        native: !entry.artifacts.contains_key(crate::entry::ANY_TARGET),
+        native: entry.artifacts.keys().all(|target| target != ANY_TARGET),
         first_use,
         rotated_from,
         allows_native,
     })
+}
+
+fn native_refused(name: &str, entry: &Entry, key_id: &str) -> Error {
+    refuse(
+        format!(
+            "{name} {} is native code, which is not allowed for it: {AUTHORITY}",
+            entry.version
+        ),
+        format!(
+            "if you trust whoever holds key {key_id} that far: codex-ml plugin install {name} --allow-native {name}"
+        ),
+    )
 }
 
 /// The entry as it was signed, when it is for the plugin that was asked for.
@@ -111,7 +107,7 @@ fn signed_entry(name: &str, offer: &Offer) -> Result<Entry> {
                 names_plainly(&entry.name),
                 entry.version
             ),
-            "the registry is broken or lies: do not install from it before its keeper explained it",
+            LIES,
         ));
     }
     Ok(entry)
@@ -147,23 +143,33 @@ fn check_pin(name: &str, pin: &Pin, offer: &Offer) -> Result<()> {
     }
 }
 
-/// The key that signed the entry: the pinned one, or one that the registry publishes.
-fn signer(name: &str, offer: &Offer, pin: &Pin, published: &Published) -> Result<String> {
+/// The key that signed the entry, with its id: a pinned one, or one that the registry publishes.
+fn signer(name: &str, offer: &Offer, pin: &Pin, published: &Published) -> Result<(String, String)> {
     let pinned = pin.key.iter().chain(&pin.former_keys);
-    let candidates = pinned.chain(&published.keys).chain([&published.root]);
+    let mut candidates = pinned.chain(&published.keys).chain([&published.root]);
     let text = offer.signed.entry.as_bytes();
-    for key in candidates {
-        if keys::verify(key, text, &offer.signed.signature).is_ok() {
-            return Ok(key.clone());
-        }
+    let found = candidates.find(|key| keys::verify(key, text, &offer.signed.signature).is_ok());
+    let Some(key) = found else {
+        return Err(refuse(
+            format!(
+                "the signature of {name} {} in registry {} is by no key of {name}",
+                offer.entry.version, offer.source.registry
+            ),
+            "its entry was changed after it was signed, or somebody else signed it: tell its author, and do not install it",
+        ));
+    };
+    let id = keys::key_id(key)?;
+    if id != offer.key_id {
+        return Err(refuse(
+            format!(
+                "{} is signed with key {id}, and its index says {}",
+                offer.title(),
+                offer.key_id.escape_debug()
+            ),
+            LIES,
+        ));
     }
-    Err(refuse(
-        format!(
-            "the signature of {name} {} in registry {} is by no key of {name}",
-            offer.entry.version, offer.source.registry
-        ),
-        "its entry was changed after it was signed, or somebody else signed it: tell its author, and do not install it",
-    ))
+    Ok((key.clone(), id))
 }
 
 fn check_revoked(trust: &Trust, offer: &Offer, published: &Published, key_id: &str) -> Result<()> {
@@ -298,107 +304,4 @@ fn warnings(
         warnings.push(format!("key {old} handed {name} to key {key_id}"));
     }
     warnings
-}
-
-/// Writes a decision into the pins; gives what the log is to say.
-pub(super) fn record(pins: &mut Pins, decision: &Decision) -> Result<Changes> {
-    let Decision { name, key, .. } = decision;
-    let pin = pins.plugins.entry(name.clone()).or_default();
-    let mut events = Changes::new();
-    let mut event = |what, detail: String| events.push((what, name.clone(), detail));
-    let bound = pin
-        .source
-        .as_ref()
-        .is_none_or(|bound| same_address(&bound.url, &decision.source.url));
-    match &pin.key {
-        Some(before) if before == key => {}
-        None => event(
-            Event::Pinned,
-            format!("{key} {} {}", decision.level, decision.source.url),
-        ),
-        // Accepted from a key that has handed the name on since.
-        Some(_) if pin.former_keys.contains(key) => {}
-        Some(before) if decision.rotated_from.is_some() || pin.by_registry => {
-            event(Event::Rotated, format!("{before} {key}"));
-            let before = before.clone();
-            pin.former_keys.push(before);
-        }
-        Some(_) => return Err(meanwhile(name)),
-    }
-    if !bound {
-        return Err(meanwhile(name));
-    }
-    if !pin.former_keys.contains(key) {
-        pin.key = Some(key.clone());
-        pin.by_registry = decision.level == Level::RegistrySigned;
-    }
-    pin.source = Some(decision.source.clone());
-    if decision.allows_native && !pin.native {
-        event(Event::NativeAllowed, decision.version.to_string());
-        pin.native = true;
-    }
-    match pin
-        .accepted
-        .insert(decision.version.clone(), decision.archive.clone())
-    {
-        None => event(
-            Event::Accepted,
-            format!("{} {}", decision.version, decision.archive),
-        ),
-        Some(before) if before != decision.archive => return Err(meanwhile(name)),
-        Some(_) => {}
-    }
-    Ok(events)
-}
-
-fn meanwhile(name: &str) -> Error {
-    refuse(
-        format!("{name} was pinned otherwise by another process in the meantime"),
-        "try again: it is judged by the new pin then",
-    )
-}
-
-/// Whether a manifest is the one that an entry was signed for: nobody may claim less there than the code asks for here.
-///
-/// # Errors
-/// [`ErrorKind::Plugin`] naming what differs.
-pub fn check_manifest(entry: &Entry, manifest: &Manifest) -> Result<()> {
-    let plugin = &manifest.plugin;
-    let components: Vec<_> = manifest
-        .components
-        .iter()
-        .map(|component| (component.kind, component.name.clone()))
-        .collect();
-    let mut signed = entry.components.clone();
-    let mut has = components.clone();
-    signed.sort();
-    has.sort();
-    let differs = if plugin.id != entry.name {
-        Some(format!("its id is {}", plugin.id))
-    } else if plugin.version != entry.version {
-        Some(format!("its version is {}", plugin.version))
-    } else if plugin.api != entry.api {
-        Some(format!(
-            "it works with plugin API {}, not {}",
-            plugin.api, entry.api
-        ))
-    } else if has != signed {
-        Some("it offers other components".into())
-    } else if manifest.permissions != entry.permissions {
-        Some("it asks for other permissions".into())
-    } else if manifest.dependencies != entry.dependencies {
-        Some("it needs other plugins".into())
-    } else {
-        None
-    };
-    match differs {
-        None => Ok(()),
-        Some(what) => Err(refuse(
-            format!(
-                "the manifest of {} {} is not what was signed: {what}",
-                entry.name, entry.version
-            ),
-            "tell its author: the package was put together wrongly, or on purpose",
-        )),
-    }
 }

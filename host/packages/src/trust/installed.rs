@@ -6,6 +6,7 @@ use std::path::Path;
 use codex_plugin_api::Result;
 
 use super::decide::{AUTHORITY, refuse};
+use super::pins::Pin;
 use super::policy::{Subject, same_address};
 use super::{Level, Receipt, Trust};
 use crate::entry::{Entry, FileDigest};
@@ -46,7 +47,11 @@ impl Trust {
                 mend,
             ));
         }
-        self.check_against_pin(&entry, &receipt)?;
+        // What has no such name is opened as a native library, whatever the entry calls its target.
+        let native = library
+            .extension()
+            .is_none_or(|extension| extension != "wasm");
+        self.check_against_pin(&entry, &receipt, native)?;
         let place = library
             .components()
             .map(|part| part.as_os_str().to_string_lossy())
@@ -73,17 +78,10 @@ impl Trust {
         })
     }
 
-    fn check_against_pin(&self, entry: &Entry, receipt: &Receipt) -> Result<()> {
+    fn check_against_pin(&self, entry: &Entry, receipt: &Receipt, native: bool) -> Result<()> {
         let (name, version) = (&entry.name, &entry.version);
-        let again = format!(
-            "codex-ml plugin sync has it judged again; codex-ml plugin trust {name} shows what is pinned"
-        );
-        let Some(pin) = self.pins.plugins.get(name) else {
-            return Err(refuse(
-                format!("nothing was ever pinned for {name}, so nobody vouches for it"),
-                again,
-            ));
-        };
+        let unknown = Pin::default();
+        let pin = self.pins.plugins.get(name).unwrap_or(&unknown);
         if pin.distrusted {
             return Err(refuse(
                 format!("you do not trust {name} any more"),
@@ -92,35 +90,16 @@ impl Trust {
                 ),
             ));
         }
-        let known = pin.key.iter().chain(&pin.former_keys);
-        if !known.into_iter().any(|key| *key == receipt.key) {
-            let id = keys::key_id(&receipt.key)?;
+        if let Some(what) = objection(pin, entry, receipt)? {
             return Err(refuse(
-                format!("{name} {version} is signed with key {id}, which is not pinned to {name}"),
-                again,
-            ));
-        }
-        if !pin
-            .source
-            .as_ref()
-            .is_some_and(|bound| same_address(&bound.url, &receipt.source.url))
-        {
-            return Err(refuse(
+                what,
                 format!(
-                    "{name} {version} came from {}, which {name} is not bound to",
-                    receipt.source.url
+                    "codex-ml plugin sync has it judged again; codex-ml plugin trust {name} shows what is pinned"
                 ),
-                again,
-            ));
-        }
-        if pin.accepted.get(version) != Some(&entry.archive.sha256) {
-            return Err(refuse(
-                format!("{name} {version} with this content was never accepted"),
-                again,
             ));
         }
         self.check_not_revoked(entry, receipt)?;
-        if entry.is_native() && !pin.native {
+        if native && !pin.native {
             return Err(refuse(
                 format!(
                     "{name} {version} is native code, which is not allowed for it: {AUTHORITY}"
@@ -135,7 +114,7 @@ impl Trust {
             } else {
                 Level::PinnedKey
             },
-            native: entry.is_native(),
+            native,
             permissions: &entry.permissions,
             origin: Some((&receipt.source, &receipt.key)),
         })
@@ -157,4 +136,29 @@ impl Trust {
             ))
         })
     }
+}
+
+/// Why the pin does not vouch for a version, where it does not.
+fn objection(pin: &Pin, entry: &Entry, receipt: &Receipt) -> Result<Option<String>> {
+    let (name, version) = (&entry.name, &entry.version);
+    let Some(key) = &pin.key else {
+        return Ok(Some(format!(
+            "nothing was ever pinned for {name}, so nobody vouches for it"
+        )));
+    };
+    if *key != receipt.key && !pin.former_keys.contains(&receipt.key) {
+        let id = keys::key_id(&receipt.key)?;
+        return Ok(Some(format!(
+            "{name} {version} is signed with key {id}, which is not pinned to {name}"
+        )));
+    }
+    let url = &receipt.source.url;
+    let mut bound = pin.source.iter();
+    if !bound.any(|bound| same_address(&bound.url, url)) {
+        return Ok(Some(format!(
+            "{name} {version} came from {url}, which {name} is not bound to"
+        )));
+    }
+    let accepted = pin.accepted.get(version) == Some(&entry.archive.sha256);
+    Ok((!accepted).then(|| format!("{name} {version} with this content was never accepted")))
 }

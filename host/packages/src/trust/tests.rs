@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod installed;
+mod pins;
+
 use std::fs;
 use std::sync::Arc;
 
@@ -12,7 +15,7 @@ use crate::keys::SecretKey;
 
 const LIBRARY: &[u8] = b"the component";
 
-pub(super) struct Desk {
+struct Desk {
     data: tempfile::TempDir,
     key: SecretKey,
     published: Published,
@@ -363,41 +366,6 @@ fn native_code_is_allowed_by_name_only() {
 }
 
 #[test]
-fn what_was_revoked_stays_revoked() {
-    let mut desk = Desk::new();
-    let offer = desk.offer(&entry("words", "1.0.0"));
-    let folder = desk.install(&offer);
-    desk.check(&folder, "words").unwrap();
-    let id = desk.key.public().id();
-    let archive = offer.entry.archive.sha256.clone();
-    for revoked in [
-        Revocations {
-            keys: BTreeMap::from([(id, "stolen".to_owned())]),
-            ..Revocations::default()
-        },
-        Revocations {
-            archives: BTreeMap::from([(archive, "malware".to_owned())]),
-            ..Revocations::default()
-        },
-    ] {
-        desk.published.revoked = revoked.clone();
-        desk.refuses(&offer, "is revoked by registry main");
-        desk.trust()
-            .note_revoked(&desk.source.url, &revoked)
-            .unwrap();
-        desk.published.revoked = Revocations::default();
-        desk.refuses(&offer, "is revoked by registry main");
-        let error = desk.check(&folder, "words").unwrap_err();
-        assert!(error.message().contains("is revoked"), "{error}");
-    }
-    let before = desk.events();
-    desk.trust()
-        .note_revoked(&desk.source.url, &Revocations::default())
-        .unwrap();
-    assert_eq!(desk.events(), before);
-}
-
-#[test]
 fn look_alikes_of_known_names_are_warned_of_at_first_use() {
     let desk = Desk::new();
     desk.accept(&desk.offer(&entry("word-list", "1.0.0")));
@@ -427,123 +395,6 @@ fn look_alikes_of_known_names_are_warned_of_at_first_use() {
 }
 
 #[test]
-fn policies_are_asked_at_install_and_before_running() {
-    let desk = Desk::new();
-    let folder = desk.install(&desk.offer(&entry("words", "1.0.0")));
-    let next = desk.offer(&entry("words", "1.1.0"));
-    for rule in [
-        "minimum-level = \"registry-signed\"",
-        "registries = []",
-        "[keys]\nwords = []",
-    ] {
-        desk.policy(rule);
-        desk.refuses(&next, "says the policy");
-        let error = desk.check(&folder, "words").unwrap_err();
-        assert!(error.message().contains("says the policy"), "{error}");
-    }
-    desk.policy("natve = \"deny\"");
-    let error = Trust::open(desk.data.path(), &[desk.data.path().join("policy.toml")]).unwrap_err();
-    assert!(error.message().contains("unknown field"), "{error}");
-}
-
-#[test]
-fn an_installed_plugin_is_what_was_accepted_or_it_is_not_run() {
-    let desk = Desk::new();
-    let offer = desk.offer(&entry("words", "1.0.0"));
-    let folder = desk.install(&offer);
-    let installed = desk.check(&folder, "words").unwrap();
-    assert_eq!(installed.library, digest(LIBRARY));
-
-    let good = Receipt::read(&folder).unwrap();
-    let attacker = key();
-    let mut other = entry("words", "1.0.0");
-    other.artifacts.get_mut(ANY_TARGET).unwrap().digest = digest(b"malware");
-    let forged = signed(&other, &attacker, &desk.source);
-    let mut unknown = other.clone();
-    unknown.archive = digest(b"another archive");
-    let changed = SignedEntry {
-        entry: good.signed.entry.replace("metric", "command"),
-        ..good.signed.clone()
-    };
-    for (receipt, words) in [
-        (
-            Receipt {
-                signed: changed,
-                ..good.clone()
-            },
-            "is not what its key signed",
-        ),
-        (
-            Receipt {
-                signed: (*forged.signed).clone(),
-                key: text(&attacker),
-                ..good.clone()
-            },
-            "which is not pinned to words",
-        ),
-        (
-            Receipt {
-                signed: (*desk.offer(&unknown).signed).clone(),
-                ..good.clone()
-            },
-            "with this content was never accepted",
-        ),
-        (
-            Receipt {
-                source: Source {
-                    registry: "main".into(),
-                    url: "https://elsewhere".into(),
-                },
-                ..good.clone()
-            },
-            "which words is not bound to",
-        ),
-    ] {
-        receipt.write(&folder).unwrap();
-        let error = desk.check(&folder, "words").unwrap_err();
-        assert!(error.message().contains(words), "{error} lacks {words}");
-    }
-    fs::write(folder.join("receipt.json"), "{").unwrap();
-    assert!(
-        desk.check(&folder, "words")
-            .unwrap_err()
-            .message()
-            .ends_with("is damaged")
-    );
-    fs::remove_file(folder.join("receipt.json")).unwrap();
-    assert!(
-        desk.check(&folder, "words")
-            .unwrap_err()
-            .message()
-            .ends_with("cannot be read")
-    );
-    good.write(&folder).unwrap();
-    let error = desk.check(&folder, "other").unwrap_err();
-    assert!(
-        error.message().contains("was signed without the file"),
-        "{error}"
-    );
-    desk.trust().change("words", Change::Distrust).unwrap();
-    let error = desk.check(&folder, "words").unwrap_err();
-    assert!(
-        error.message().contains("do not trust words any more"),
-        "{error}"
-    );
-    desk.refuses(
-        &desk.offer(&entry("words", "1.1.0")),
-        "do not trust words any more",
-    );
-    desk.trust().change("words", Change::Trust).unwrap();
-    desk.check(&folder, "words").unwrap();
-    desk.trust().change("words", Change::Forget).unwrap();
-    let error = desk.check(&folder, "words").unwrap_err();
-    assert!(
-        error.message().contains("nothing was ever pinned"),
-        "{error}"
-    );
-}
-
-#[test]
 fn a_manifest_says_what_was_signed() {
     let manifest = |change: (&str, &str)| {
         let text = "[plugin]\nid = \"words\"\nversion = \"1.0.0\"\napi = \"1\"\ndescription = \"d\"\n\
@@ -568,67 +419,4 @@ fn a_manifest_says_what_was_signed() {
         let error = check_manifest(&entry, &manifest(change)).unwrap_err();
         assert!(error.message().contains(words), "{error} lacks {words}");
     }
-}
-
-#[test]
-fn many_writers_at_once_lose_nothing() {
-    let desk = Desk::new();
-    std::thread::scope(|scope| {
-        for writer in 0..4 {
-            let desk = &desk;
-            scope.spawn(move || {
-                for number in 0..5 {
-                    let name = format!("plugin-{writer}-{number}");
-                    desk.trust().change(&name, Change::Native(true)).unwrap();
-                }
-            });
-        }
-    });
-    assert_eq!(desk.trust().pins().plugins.len(), 20);
-    assert_eq!(desk.trust().check_log().unwrap().len(), 20);
-}
-
-#[test]
-fn a_changed_log_stops_further_changes() {
-    let desk = Desk::new();
-    desk.accept(&desk.offer(&entry("words", "1.0.0")));
-    let path = log::path(desk.data.path());
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace("pinned\"", "trusted\"")).unwrap();
-    desk.trust().check_log().unwrap_err();
-    let error = desk
-        .trust()
-        .change("words", Change::Native(true))
-        .unwrap_err();
-    assert!(error.message().contains("trust.log"), "{error}");
-    assert!(!desk.trust().pins().plugins["words"].native);
-}
-
-#[test]
-fn local_files_are_known_by_their_digest_until_they_are_removed() {
-    let desk = Desk::new();
-    let mut trust = desk.trust();
-    let library = Path::new("/plugins/words/words.wasm");
-    trust.record_local(library, "words", "aa").unwrap();
-    trust.record_local(library, "words", "aa").unwrap();
-    assert_eq!(desk.events(), [Event::LocalInstalled]);
-    trust.forget_local(Path::new("/plugins/other")).unwrap();
-    trust.forget_local(Path::new("/plugins/words")).unwrap();
-    assert!(desk.trust().pins().local.is_empty());
-    assert_eq!(desk.events(), [Event::LocalInstalled, Event::LocalRemoved]);
-}
-
-#[cfg(unix)]
-#[test]
-fn pins_that_everybody_may_write_are_not_believed() {
-    use std::os::unix::fs::PermissionsExt;
-    let desk = Desk::new();
-    desk.accept(&desk.offer(&entry("words", "1.0.0")));
-    let path = desk.data.path().join("trust.json");
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
-    let error = Trust::open(desk.data.path(), &[]).unwrap_err();
-    assert!(
-        error.message().contains("every user of this system"),
-        "{error}"
-    );
 }
