@@ -44,3 +44,33 @@ fn in_use(bench: &Bench) -> Option<String> {
         .find(|row| row["id"] == "words" && row["state"] == "ready")?;
     Some(found["version"].as_str().unwrap().to_owned())
 }
+
+/// The page of promises names a test for each threat, and a policy that can be read.
+#[test]
+fn the_page_names_tests_that_are_there() {
+    let root = crate::bench::root();
+    let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let mut named = 0;
+    for test in page.split('`').filter(|text| text.starts_with("attacks::")) {
+        let (file, function) = test["attacks::".len()..].split_once("::").unwrap();
+        let source = root.join(format!("tests/e2e/attacks/{file}.rs"));
+        let source = std::fs::read_to_string(source).unwrap();
+        assert!(
+            source.contains(&format!("\nfn {function}() {{")),
+            "{test} is not there"
+        );
+        named += 1;
+    }
+    assert!(named >= 15, "{named}");
+    let policy = page.split("```toml\n").nth(1).unwrap();
+    let bench = Bench::new();
+    std::fs::write(
+        bench.data().join("policy.toml"),
+        policy.split("```").next().unwrap(),
+    )
+    .unwrap();
+    bench
+        .run(&["plugin", "policy", "show"])
+        .ok()
+        .shows(&["native = \"listed\"", "acme-*"]);
+}

@@ -28,8 +28,8 @@ fn a_changed_byte_in_an_installed_component() {
     load(&bench).ok();
 }
 
-#[test]
-fn a_changed_byte_in_an_installed_native_library() {
+/// A bench whose registry has the native plugin `third-party`; gives the library's place in the package.
+fn with_native() -> (Bench, String) {
     let bench = Bench::new();
     let shop = Shop::new(&bench, "main");
     let target = codex_plugin_api::abi::TARGET;
@@ -38,15 +38,29 @@ fn a_changed_byte_in_an_installed_native_library() {
     let text =
         fs::read_to_string(crate::bench::root().join("tests/fixtures/third-party/plugin.toml"))
             .unwrap();
+    let place = format!("artifacts/{target}/{name}");
     let package = shop.pack(
         "third-party",
         "0.3.1",
         &text,
-        &format!("artifacts/{target}/{name}"),
+        &place,
         fs::read(built).unwrap(),
     );
     shop.publish_package(&package, &shop.author);
+    (bench, place)
+}
 
+const ALLOW: [&str; 5] = [
+    "plugin",
+    "install",
+    "third-party",
+    "--allow-native",
+    "third-party",
+];
+
+#[test]
+fn native_code_is_refused_until_it_is_allowed_by_name() {
+    let (bench, _) = with_native();
     // Native code is not installed before it is allowed by name, with what that means.
     bench
         .run(&["plugin", "install", "third-party"])
@@ -62,15 +76,7 @@ fn a_changed_byte_in_an_installed_native_library() {
             "other",
         ])
         .code(3);
-    bench
-        .run(&[
-            "plugin",
-            "install",
-            "third-party",
-            "--allow-native",
-            "third-party",
-        ])
-        .ok();
+    bench.run(&ALLOW).ok();
     bench.run(&["greet", "Ada"]).ok().shows(&["Ada"]);
     bench.run(&["plugin", "doctor"]).ok();
     // Nothing is left of the copies that are opened.
@@ -89,8 +95,13 @@ fn a_changed_byte_in_an_installed_native_library() {
         .ok()
         .tells(&["full authority"]);
     bench.run(&["greet", "Ada"]).ok();
+}
 
-    let file = stored(&bench, "third-party").join(format!("artifacts/{target}/{name}"));
+#[test]
+fn a_changed_byte_in_an_installed_native_library() {
+    let (bench, place) = with_native();
+    bench.run(&ALLOW).ok();
+    let file = stored(&bench, "third-party").join(place);
     let bytes = fs::read(&file).unwrap();
     // The stamp and the tables stay as they are: only the code's data differs.
     let at = bytes
@@ -233,11 +244,7 @@ fn changed_pins_and_a_changed_log() {
     );
     for text in [
         lines.replacen("pinned", "trusted", 1),
-        lines
-            .lines()
-            .skip(1)
-            .map(|line| format!("{line}\n"))
-            .collect(),
+        lines.split_once('\n').unwrap().1.to_owned(),
         String::new(),
     ] {
         fs::write(&log, text).unwrap();

@@ -157,12 +157,10 @@ fn an_audit_names_everything_that_is_known_against_what_is_in_use() {
     bench.run(&["plugin", "audit"]).ok();
     let kinds = |arguments: &[&str]| {
         let ran = bench.run(arguments).code(3).json();
-        let rows = ran.as_array().unwrap().clone();
-        let kinds: Vec<String> = rows
-            .iter()
+        let rows = ran.as_array().unwrap();
+        rows.iter()
             .map(|row| row["kind"].as_str().unwrap().to_owned())
-            .collect();
-        kinds
+            .collect::<Vec<String>>()
     };
     let audit = ["plugin", "audit", "--json"];
     let version = Version::new(1, 0, 0);
