@@ -392,20 +392,20 @@ fn the_command_in_python_reads_with_pythons_own_open() {
         "{ran:?}"
     );
     bench
-        .run(&["plugin", "limit", "command-jsonl-summary", "memory=16MiB"])
+        .run(&["plugin", "limit", "command-jsonl-summary", "memory=2MiB"])
         .ok();
     summarise("train.jsonl")
         .fails(
             3,
             &[
-                "needs more memory than its limit of 16MiB",
+                "needs more memory than its limit of 2MiB",
                 "command-jsonl-summary 0.1.0",
             ],
         )
-        .tells(&["codex-ml plugin limit command-jsonl-summary memory=32MiB"]);
+        .tells(&["codex-ml plugin limit command-jsonl-summary memory=4MiB"]);
     let info = bench
         .run(&["plugin", "limit", "command-jsonl-summary", "--json"])
         .ok()
         .json();
-    assert_eq!(info["limits"][0]["value"], json!("16MiB"), "{info}");
+    assert_eq!(info["limits"][0]["value"], json!("2MiB"), "{info}");
 }

@@ -189,13 +189,10 @@ fn a_plugin_that_claims_the_id_of_another_does_not_get_its_grants() {
     let other = patched(&whole, b"host = \"127.0.0.1\"", b"host = \"127.0.0.7\"");
     fs::write(cage.bench.write("more/hostile.wasm", b""), other).unwrap();
     let line = ["--plugin-dir", "more", "hostile", "clock"];
-    cage.bench.run(&line).fails(
-        3,
-        &[
-            "plugin hostile now asks for something else than you granted",
-            "127.0.0.7",
-        ],
-    );
+    cage.bench
+        .run(&line)
+        .fails(3, &["plugin hostile asks for", "127.0.0.7"])
+        .tells(&["codex-ml plugin grant hostile --all"]);
     // Both are there, and only one of them is used.
     let listed = cage
         .bench

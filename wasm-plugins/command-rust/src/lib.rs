@@ -53,6 +53,10 @@ impl Guest for Plugin {
         })?;
         let path = format!("data/{}", arguments.file);
         let size = files::size(&path)?;
+        let no_text = |at| {
+            Error::data(format!("{path} is not UTF-8: byte {at}"))
+                .with_hint("wordcount reads text; convert the file to UTF-8")
+        };
         let mut words = Words::new(arguments.ignore_case);
         while words.bytes() < size {
             if host::interrupted() {
@@ -62,16 +66,10 @@ impl Guest for Plugin {
             if part.is_empty() {
                 break;
             }
-            words.add(&part).map_err(|at| {
-                Error::data(format!("{path} is not UTF-8: byte {at}"))
-                    .with_hint("wordcount reads text; convert the file to UTF-8")
-            })?;
+            words.add(&part).map_err(no_text)?;
             host::progress("counting", words.bytes(), size);
         }
-        let report = words
-            .report(top)
-            .map_err(|at| Error::data(format!("{path} is not UTF-8: byte {at}")))?;
-        terminal::print(&report)?;
+        terminal::print(&words.report(top).map_err(no_text)?)?;
         Ok(0)
     }
 }
