@@ -14,6 +14,7 @@
 //! - `guests_alone`: a run whose every plugin is a guest; trackers and commands that are granted what they ask for
 //! - `contracts`: `plugin test` on every plugin of this repository, and on one that breaks its promises
 //! - `attacks`: what somebody may do to plugins between their author and this process, one test for each
+//! - `packages`: plugins from a registry: the whole cycle, two projects, kills, full disks, broken caches
 //! - `permissions`: what a sandboxed plugin asks for, what its user grants, takes back and limits
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
@@ -41,6 +42,7 @@ mod guests;
 mod guests_alone;
 mod hostile;
 mod own_text;
+mod packages;
 mod pages;
 mod permissions;
 mod refused;

@@ -72,6 +72,10 @@ pub(crate) fn flush_folder(folder: &Path) -> io::Result<()> {
 }
 
 /// Stands before every operation on the disk that can fail, so that tests can let each fail in turn.
+#[cfg_attr(
+    not(test),
+    allow(clippy::unnecessary_wraps, reason = "tests let it fail")
+)]
 pub(crate) fn step(action: &'static str, path: &Path) -> io::Result<()> {
     #[cfg(test)]
     return faults::reached(action, path);

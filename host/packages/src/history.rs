@@ -39,6 +39,16 @@ pub struct Entry {
     pub state: State,
 }
 
+/// What counts as the state before a new one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Parent {
+    /// The one that holds now.
+    #[default]
+    Current,
+    /// The one before the state that is gone back to.
+    Of(Option<u64>),
+}
+
 /// The states of one scope.
 #[derive(Clone, Debug)]
 pub struct History {
@@ -76,30 +86,23 @@ impl History {
     ///
     /// # Errors
     /// When it cannot be written; nothing was changed then.
-    pub fn push(
-        &self,
-        before: &State,
-        what: &str,
-        after: &State,
-        parent: Option<Option<u64>>,
-    ) -> Result<()> {
+    pub fn push(&self, before: &State, what: &str, after: &State, parent: Parent) -> Result<()> {
         let known = self.entries()?;
         let last = known.last();
         let mut number = last.map_or(0, |last| last.number);
-        let current = match last.filter(|last| last.state == *before) {
-            Some(last) => last.number,
-            None => {
-                number += 1;
-                self.write(
-                    number,
-                    "as it was found",
-                    last.map(|last| last.number),
-                    before,
-                )?;
-                number
-            }
+        let current = if let Some(last) = last.filter(|last| last.state == *before) {
+            last.number
+        } else {
+            number += 1;
+            let parent = last.map(|last| last.number);
+            self.write(number, "as it was found", parent, before)?;
+            number
         };
-        self.write(number + 1, what, parent.unwrap_or(Some(current)), after)?;
+        let parent = match parent {
+            Parent::Current => Some(current),
+            Parent::Of(parent) => parent,
+        };
+        self.write(number + 1, what, parent, after)?;
         let added = (number + 1 - last.map_or(0, |last| last.number)) as usize;
         for old in known.iter().rev().skip(KEPT.saturating_sub(added)) {
             // An old state that stays harms nobody.
@@ -189,10 +192,10 @@ mod tests {
         let history = History::new(root.path().join("history"));
         assert!(history.target(&state(""), None).is_err());
         history
-            .push(&state(""), "add a", &state("a"), None)
+            .push(&state(""), "add a", &state("a"), Parent::Current)
             .unwrap();
         history
-            .push(&state("a"), "add b", &state("a b"), None)
+            .push(&state("a"), "add b", &state("a b"), Parent::Current)
             .unwrap();
         let target = history.target(&state("a b"), None).unwrap();
         assert_eq!(target.state, state("a"));
@@ -201,7 +204,7 @@ mod tests {
                 &state("a b"),
                 "rollback",
                 &target.state,
-                Some(target.parent),
+                Parent::Of(target.parent),
             )
             .unwrap();
         let target = history.target(&state("a"), None).unwrap();
@@ -229,14 +232,14 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let history = History::new(root.path().to_owned());
         history
-            .push(&state("a"), "add b", &state("b"), None)
+            .push(&state("a"), "add b", &state("b"), Parent::Current)
             .unwrap();
         assert_eq!(
             history.target(&state("checked out"), None).unwrap().state,
             state("b")
         );
         history
-            .push(&state("checked out"), "add c", &state("c"), None)
+            .push(&state("checked out"), "add c", &state("c"), Parent::Current)
             .unwrap();
         assert_eq!(
             history.target(&state("c"), None).unwrap().state,
@@ -254,7 +257,7 @@ mod tests {
                     &state(&number.to_string()),
                     "x",
                     &state(&(number + 1).to_string()),
-                    None,
+                    Parent::Current,
                 )
                 .unwrap();
         }

@@ -182,13 +182,9 @@ impl Lock {
     /// As [`Self::open`].
     pub fn parse(text: &str, origin: &str) -> Result<Self> {
         let wrong = |error: toml::de::Error| {
-            let line = error.span().map_or(1, |span| {
-                text.as_bytes()[..span.start.min(text.len())]
-                    .iter()
-                    .filter(|byte| **byte == b'\n')
-                    .count()
-                    + 1
-            });
+            let line = error
+                .span()
+                .map_or(1, |span| crate::project::line_of(text, span.start));
             let what = error
                 .message()
                 .lines()

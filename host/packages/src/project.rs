@@ -362,9 +362,10 @@ fn replace(table: &mut Table, name: &str, mut value: Value) {
     }
 }
 
-fn line_of(text: &str, at: usize) -> usize {
-    let before = &text.as_bytes()[..at.min(text.len())];
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+/// The line, from 1, in which a byte of a text stands.
+pub(crate) fn line_of(text: &str, at: usize) -> usize {
+    text.get(..at)
+        .map_or(1, |before| before.split('\n').count())
 }
 
 /// Reads `NAME` or `NAME@REQ` of a command line.

@@ -2,7 +2,7 @@
 //! bound to, otherwise in the first registry that has it.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,13 +34,16 @@ struct Known {
     package: Package,
 }
 
+/// What was asked: by the registry's place and the name.
+type Seen = HashMap<(usize, String), Option<Rc<Known>>>;
+
 /// The registries of one command.
 pub struct Registries {
     all: Vec<One>,
     trust: Trust,
     wishes: Wishes,
     host: Host,
-    seen: RefCell<HashMap<(usize, String), Option<Rc<Known>>>>,
+    seen: RefCell<Seen>,
 }
 
 impl Registries {
@@ -109,6 +112,21 @@ impl Registries {
                 .keep_revoked(&one.source.url, &one.client.revocations()?)?;
         }
         Ok(())
+    }
+
+    /// The registries that were asked for the first time ever, each with the id of the root key that is pinned now.
+    pub fn met(&self) -> Vec<(&str, String)> {
+        let asked: BTreeSet<usize> = self.seen.borrow().keys().map(|(at, _)| *at).collect();
+        let met = |at: usize| {
+            let one = &self.all[at];
+            let believed = one
+                .client
+                .snapshot()
+                .ok()
+                .filter(|believed| believed.first_use)?;
+            Some((one.source.registry.as_str(), believed.root.id()))
+        };
+        asked.into_iter().filter_map(met).collect()
     }
 
     /// Where a plugin is looked for: where a file says, or where its name is bound to. None: in all, in order.

@@ -10,7 +10,7 @@ use std::path::Path;
 use codex_plugin_api::{Error, Result};
 use semver::{Version, VersionReq};
 
-use crate::history::{History, State};
+use crate::history::{History, Parent, State};
 use crate::lock::{Change, Lock};
 use crate::project::ProjectFile;
 use crate::resolve::Host;
@@ -101,7 +101,7 @@ pub struct Goal {
 pub struct Plan {
     what: String,
     before: State,
-    parent: Option<Option<u64>>,
+    parent: Parent,
     project: ProjectFile,
     lock: Lock,
     older: bool,

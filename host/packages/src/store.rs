@@ -157,7 +157,7 @@ pub fn damages(folder: &Path) -> Result<Vec<String>> {
             }
             Ok(_) => wrong.push(format!("{path} was changed")),
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                wrong.push(format!("{path} is missing"))
+                wrong.push(format!("{path} is missing"));
             }
             Err(error) => wrong.push(format!("{path} cannot be read: {error}")),
         }

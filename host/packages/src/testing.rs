@@ -21,7 +21,9 @@ impl Shop {
     /// One version a line: `name version [yanked|revoked] [api REQ] [on TARGET+TARGET] [: name REQ, name REQ]`.
     pub(crate) fn of(lines: &[&str]) -> Self {
         let mut shop = Self::default();
-        lines.iter().for_each(|line| shop.add(offer(line)));
+        for line in lines {
+            shop.add(offer(line));
+        }
         shop
     }
 
@@ -70,7 +72,7 @@ pub(crate) fn offer(line: &str) -> Offer {
             .filter_map(|need| need.split_once(' '))
             .map(|(name, versions)| (name.into(), versions.parse().unwrap()))
             .collect(),
-        permissions: Default::default(),
+        permissions: codex_plugin_api::Permissions::default(),
         archive: digest(head),
         artifacts: targets
             .map(|target| (target.into(), artifact(target)))

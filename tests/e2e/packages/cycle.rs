@@ -379,8 +379,7 @@ fn without_a_connection_what_was_fetched_is_enough() {
     bench.run(&["plugin", "remove", "words"]).ok();
     bench
         .run(&["plugin", "install", "words"])
-        .code(1)
-        .tells(&["registry shop"]);
+        .fails(2, &["registry shop"]);
     let status = Command::new("mv")
         .args([&away, &shop.folder])
         .status()

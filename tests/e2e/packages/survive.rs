@@ -4,6 +4,8 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use codex_packages::store::Store;
+
 use super::shop::Shop;
 use super::{listed, whole};
 use crate::bench::{Bench, Ran, built};
@@ -58,24 +60,24 @@ fn kill_it_at_any_moment_and_the_next_one_goes_on() {
     let (mut killed, mut rounds) = (0, 0);
     let mut seen = std::collections::BTreeSet::new();
     // From the first moment to well behind the last, there and back, in steps that differ from round to round.
-    for step in 0..60 {
-        let version = if step % 2 == 0 { "2" } else { "1" };
-        if step % 5 == 0 {
-            // Now and then everything has to be fetched and unpacked again.
-            let _ = fs::remove_dir_all(bench.work().parent().unwrap().join("cache/registries"));
-            for name in ["words", "shout"] {
-                let unused = if version == "2" { "2.0.0" } else { "1.0.0" };
-                for (_, folder) in codex_packages::store::Store::new(&bench.data())
-                    .versions()
+    for step in 0_u32..60 {
+        let (version, unused) = if active(&bench, "1.0.0") {
+            ("2", "2.0.0")
+        } else {
+            ("1", "1.0.0")
+        };
+        // Everything has to be fetched and unpacked again, or the next version would only be switched to; that too.
+        if step % 6 != 5 {
+            let _ = fs::remove_dir_all(
+                bench
+                    .work()
+                    .parent()
                     .unwrap()
-                {
-                    if folder
-                        .to_string_lossy()
-                        .contains(&format!("{name}/{unused}-"))
-                        && !active(&bench, unused)
-                    {
-                        fs::remove_dir_all(folder).unwrap();
-                    }
+                    .join("cache/registries/archives"),
+            );
+            for (_, folder) in Store::new(&bench.data()).versions().unwrap() {
+                if folder.to_string_lossy().contains(&format!("/{unused}-")) {
+                    fs::remove_dir_all(folder).unwrap();
                 }
             }
         }

@@ -7,7 +7,7 @@ use semver::{Comparator, Op, VersionReq};
 
 use super::{Edit, Goal, Plan, Renew, Session};
 use crate::digest::sha256;
-use crate::history::Entry;
+use crate::history::{Entry, Parent};
 use crate::lock::{Lock, Locked};
 use crate::project::ProjectFile;
 use crate::resolve::{Request, Requirement, Resolution, resolve};
@@ -48,7 +48,7 @@ impl Session<'_> {
             what: goal.what.clone(),
             remarks: remarks(&old, &lock),
             before,
-            parent: None,
+            parent: Parent::Current,
             older: false,
             named: named.collect(),
             thorough: goal.thorough,
@@ -79,7 +79,7 @@ impl Session<'_> {
             changes: old.changes(&lock),
             remarks: remarks(&old, &lock),
             before,
-            parent: Some(parent),
+            parent: Parent::Of(parent),
             project,
             lock,
             older: true,

@@ -76,6 +76,11 @@ pub(super) fn carry_out(
     let _turn = room.turn(app)?;
     let registries = fetch.registries(room)?;
     let plan = plan(&registries)?;
+    for (registry, key) in registries.met() {
+        app.output.warn(plain(&format!(
+            "registry {registry} was asked for the first time and its key {key} is pinned: compare it with what its keeper says"
+        )));
+    }
     if !plan.changes.is_empty() {
         let before = room.lock().unwrap_or_default();
         check_names(app.registry()?.catalog(), &registries, &before, plan.lock())?;
