@@ -106,7 +106,17 @@ pub(super) fn open(
     plugin: &Plugin,
     folders: &Folders,
 ) -> std::result::Result<Box<dyn Runtime>, Refusal> {
-    let vouched = trust::judge(plugin, folders)?;
+    open_granting(plugin, folders, folders)
+}
+
+/// As [`open`], with what is granted from the data folder of `folders`. Whether it may be run at all stays the affair of
+/// the `user`'s.
+pub(super) fn open_granting(
+    plugin: &Plugin,
+    folders: &Folders,
+    user: &Folders,
+) -> std::result::Result<Box<dyn Runtime>, Refusal> {
+    let vouched = trust::judge(plugin, user)?;
     let opened = match (plugin.is_sandboxed(), &vouched) {
         (true, vouched) => open_component(plugin, folders, vouched.as_ref()),
         (false, None) => open_library(&plugin.library, plugin),
@@ -146,10 +156,7 @@ fn open_component(
         .map(|plugin| Box::new(plugin) as Box<dyn Runtime>)
 }
 
-fn open_library(
-    library: &Path,
-    plugin: &Plugin,
-) -> std::result::Result<Box<dyn Runtime>, Refusal> {
+fn open_library(library: &Path, plugin: &Plugin) -> std::result::Result<Box<dyn Runtime>, Refusal> {
     let (stamp, passed) = gates::examine_library(library).map_err(|stopped| stopped.refusal)?;
     if passed.manifest != plugin.manifest {
         return Err(changed(&plugin.library));

@@ -40,7 +40,7 @@ pub(crate) fn granting(catalog: Catalog, plugin: &Plugin, app: &App) -> Result<A
         // The folder must be there as long as the registry may open the plugin.
         let _kept = &data;
         let folders = if plugin.id() == id { &own } else { &others };
-        load::open(plugin, folders)
+        load::open_granting(plugin, folders, &others)
     };
     Ok(Registry::with(catalog, app, Box::new(open)))
 }

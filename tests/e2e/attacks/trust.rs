@@ -101,6 +101,10 @@ fn a_policy_of_the_machine_holds_whatever_the_user_says() {
         &["plugin", "install", file.to_str().unwrap()],
     )
     .fails(3, &["local = false"]);
+    // A trial grants what is asked; it does not allow what is forbidden.
+    let trial = ["plugin", "test", file.to_str().unwrap(), "--grant"];
+    let ran = under(&bench, "local = false", &trial).code(3);
+    assert!(ran.stderr.contains("local = false"), "{}", ran.stderr);
     bench
         .run(&["plugin", "install", file.to_str().unwrap()])
         .ok();
