@@ -15,6 +15,8 @@
 //! - `contracts`: `plugin test` on every plugin of this repository, and on one that breaks its promises
 //! - `attacks`: what somebody may do to plugins between their author and this process, one test for each
 //! - `packages`: plugins from a registry: the whole cycle, two projects, kills, full disks, broken caches
+//! - `authoring`: `plugin new`, build and test for every kind in every language; `plugin dev`
+//! - `completion`: completion in the shells, values that a plugin is asked for, `plugin run`
 //! - `permissions`: what a sandboxed plugin asks for, what its user grants, takes back and limits
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
@@ -31,9 +33,11 @@
 use codex_ml_tests as bench;
 
 mod attacks;
+mod authoring;
 mod bad_input;
 mod build_guests;
 mod command_line;
+mod completion;
 mod contracts;
 mod embed;
 mod first_steps;

@@ -9,7 +9,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate, complete};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, ValueCompleter, complete};
 use codex_plugin_api::manifest::{Argument, ComponentEntry};
 use codex_plugin_api::{Arguments, Kind};
 
@@ -81,17 +81,6 @@ fn asking(
     plugin_dirs: &[PathBuf],
     typed: &[OsString],
 ) -> clap::Command {
-    let names = qualified(catalog);
-    command = command.mut_subcommand("plugin", |command| {
-        command.mut_subcommand("run", |command| {
-            command.mut_arg("command", |arg| {
-                let names = names.clone();
-                arg.add(ArgValueCandidates::new(move || {
-                    names.iter().map(CompletionCandidate::new).collect()
-                }))
-            })
-        })
-    });
     for plugin in &catalog.plugins {
         for entry in &plugin.manifest.components {
             if entry.kind == Kind::Command && wants_to_be_asked(entry) {
@@ -103,6 +92,31 @@ fn asking(
         }
     }
     command
+}
+
+/// Completes the first word behind `plugin run`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct FullNames;
+
+impl ValueCompleter for FullNames {
+    fn complete(&self, current: &OsStr) -> Vec<CompletionCandidate> {
+        self.complete_at(0, current)
+    }
+
+    fn complete_at(&self, index: usize, current: &OsStr) -> Vec<CompletionCandidate> {
+        let Some(current) = current.to_str().filter(|_| index == 0) else {
+            return Vec::new();
+        };
+        // The line that is completed stands among this process's arguments.
+        let line: Vec<OsString> = std::env::args_os().collect();
+        let plugin_dirs = Glance::at(&line).plugin_dirs;
+        let catalog = discover(&plugin_dirs, &Folders::from_environment()).unwrap_or_default();
+        let names = qualified(&catalog).into_iter();
+        names
+            .filter(|name| name.starts_with(current))
+            .map(CompletionCandidate::new)
+            .collect()
+    }
 }
 
 /// `PLUGIN:COMMAND` of every plugin that was found, in use or not.

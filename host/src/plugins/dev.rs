@@ -8,7 +8,7 @@
 pub(crate) mod watch;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use codex_plugin_api::testing::{Outcome, Report};
@@ -70,7 +70,7 @@ impl<'a> Workbench<'a> {
     /// What the compiler says, or why it cannot be loaded.
     pub(crate) fn turn(&mut self) -> Result<Turn> {
         self.turns += 1;
-        let target = self.copies.path().join(format!("{}", self.turns));
+        let target = self.copies.path().join(self.turns.to_string());
         fs::create_dir(&target)
             .or_error(|| Error::failed(format!("cannot make the folder {}", target.display())))?;
         let request = build::Request {
@@ -138,7 +138,7 @@ impl<'a> Workbench<'a> {
     }
 }
 
-fn copy_file(from: &Path, to: &PathBuf) -> Result<()> {
+fn copy_file(from: &Path, to: &Path) -> Result<()> {
     fs::copy(from, to).map(drop).or_error(|| {
         Error::failed(format!(
             "cannot copy {} to {}",

@@ -58,7 +58,10 @@ impl Form {
                 // What crosses the border needs the sandbox; the rest is plain C.
                 let plain = sources.iter().map(|(name, _)| *name);
                 let plain: Vec<&str> = plain
-                    .filter(|name| name.ends_with(".c") && *name != "plugin.c")
+                    .filter(|name| {
+                        let is_c = Path::new(name).extension().is_some_and(|end| end == "c");
+                        is_c && *name != "plugin.c"
+                    })
                     .collect();
                 format!("cc -o unit-test {} -lm && ./unit-test", plain.join(" "))
             }

@@ -67,7 +67,6 @@ fn commands_options_and_choices_are_proposed_from_the_manifest() {
         ("codex-ml shout --style l", vec!["loud", "louder"]),
         ("codex-ml shout --style=loude", vec!["--style=louder"]),
         ("codex-ml shout again --soft", vec!["--softly"]),
-        ("codex-ml plugin run sh", vec!["shout:shout"]),
         ("codex-ml completions fi", vec!["fish"]),
     ] {
         assert_eq!(proposed(line), expected, "{line}");
@@ -83,6 +82,11 @@ fn commands_options_and_choices_are_proposed_from_the_manifest() {
         );
     }
     assert!(!commands.iter().any(|one| one.starts_with("__")));
+}
+
+#[test]
+fn full_names_are_those_of_every_plugin() {
+    assert_eq!(qualified(&catalog()), ["shout:shout"]);
 }
 
 #[test]

@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 
+use clap_complete::engine::ArgValueCompleter;
 use codex_plugin_api::{Error, Kind, Result};
 
 use crate::app::App;
+use crate::cli::complete::FullNames;
 use crate::cli::plugin_command;
 use crate::exit::Exit;
 use crate::plugins::conformance::alone;
@@ -21,32 +23,37 @@ use crate::plugins::{Plugin, Registry, Step};
     after_help = "Examples:\n  codex-ml plugin run greeter:greet --times 2\n  codex-ml plugin run greeter:greet --help"
 )]
 pub(super) struct Args {
-    /// The plugin's id and its command.
-    #[arg(value_name = "PLUGIN:COMMAND")]
-    command: String,
-    /// What the command gets.
+    /// The plugin's id and its command, and what the command gets.
     #[arg(
-        value_name = "ARGUMENT",
+        value_name = "PLUGIN:COMMAND [ARGUMENT]",
+        required = true,
+        num_args = 1..,
         trailing_var_arg = true,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        add = ArgValueCompleter::new(FullNames)
     )]
-    arguments: Vec<OsString>,
+    words: Vec<OsString>,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let registry = app.registry()?;
     let catalog = registry.catalog();
-    let plugin = find(&args.command, catalog)?;
-    let name = args.command.rsplit(':').next().unwrap_or_default();
+    let (command, arguments) = args
+        .words
+        .split_first()
+        .ok_or_else(|| unknown("", catalog))?;
+    let command = command.to_string_lossy();
+    let plugin = find(&command, catalog)?;
+    let name = command.rsplit(':').next().unwrap_or_default();
     let entry = plugin
         .manifest
         .component(Kind::Command, name)
-        .ok_or_else(|| unknown(&args.command, catalog))?;
-    let title = format!("codex-ml plugin run {}", args.command);
+        .ok_or_else(|| unknown(&command, catalog))?;
+    let title = format!("codex-ml plugin run {command}");
     let parser = plugin_command::command(&plugin, entry)
         .bin_name(title.clone())
         .disable_version_flag(true);
-    let words = std::iter::once(OsString::from(title)).chain(args.arguments.iter().cloned());
+    let words = std::iter::once(OsString::from(title)).chain(arguments.iter().cloned());
     let matches = match parser.try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => return Ok(app.output.usage(&error)),

@@ -50,6 +50,12 @@ type = "flag"
 name = "output"
 type = "file"
 
+[[component.argument]]
+name = "level"
+type = "integer"
+repeatable = true
+default = [1, 2]
+
 [[component]]
 kind = "command"
 name = "echo"
@@ -85,12 +91,13 @@ fn parse(line: &str) -> Result<Arguments, clap::Error> {
 fn arguments_arrive_typed_and_with_defaults() {
     for (line, expected) in [
         (
-            "shout a b -n 3 --rate -0.5 --softly --output x.txt",
-            json!({"words": ["a", "b"], "times": 3, "rate": -0.5, "style": "loud", "softly": true, "output": "x.txt"}),
+            "shout a b -n 3 --rate -0.5 --softly --output x.txt --level 7 --level -8",
+            json!({"words": ["a", "b"], "times": 3, "rate": -0.5, "style": "loud", "softly": true, "output": "x.txt",
+                   "level": [7, -8]}),
         ),
         (
             "shout a --style louder",
-            json!({"words": ["a"], "times": 1, "style": "louder", "softly": false}),
+            json!({"words": ["a"], "times": 1, "style": "louder", "softly": false, "level": [1, 2]}),
         ),
         (
             "echo --loop list --since monday",

@@ -104,7 +104,28 @@ fn names_of_others_are_refused_unless_forced_and_those_of_the_host_always() {
     );
     check_names(&other, &catalog, true).unwrap();
     check_names(&plugin("a", &[(Kind::Metric, "x")], "new"), &catalog, false).unwrap();
-    assert!(check_names(&plugin("c", &[(Kind::Command, "env")], "c"), &catalog, true).is_err());
+    let error = check_names(&plugin("c", &[(Kind::Command, "env")], "c"), &catalog, true);
+    let error = error.unwrap_err();
+    assert!(
+        error
+            .message()
+            .ends_with("command \"env\" has the name of one of codex-ml's own"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_command_that_is_taken_names_both_owners_and_how_it_is_reached_all_the_same() {
+    let greeter = |id: &str| plugin(id, &[(Kind::Command, "greet")], id);
+    let catalog = Catalog {
+        plugins: vec![greeter("a")],
+        ..Catalog::default()
+    };
+    let error = check_names(&greeter("b"), &catalog, false).unwrap_err();
+    let both = "command \"greet\" of b 0.1.0 is already given by a 0.1.0";
+    assert!(error.message().contains(both), "{error}");
+    let hint = error.hint_text().unwrap();
+    assert!(hint.contains("codex-ml plugin run b:greet"), "{hint}");
 }
 
 #[test]
