@@ -137,7 +137,6 @@ fn a_guest_in_python_becomes_a_plugin() {
 
 #[test]
 fn tools_that_are_missing_are_named_with_what_brings_them() {
-    let bench = Bench::new();
     let manifest = "[plugin]\nid = \"loud\"\nversion = \"0.1.0\"\napi = \"1\"\ndescription = \"d\"\n\
                     [[component]]\nkind = \"metric\"\nname = \"loud\"\n";
     for (file, lacks, install) in [

@@ -67,6 +67,22 @@ fn each_permission_is_denied_with_the_line_that_grants_it() {
     }
 }
 
+#[track_caller]
+fn writing_stays_in_its_folder(cage: &Cage) {
+    cage.try_to("write", "out/new.txt").ok();
+    cage.try_to("append", "out/new.txt").ok();
+    assert_eq!(cage.bench.read("out/new.txt"), "writtenappended");
+    stopped(cage.try_to("write", "out/../secret.txt"));
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("../secret.txt", cage.bench.work().join("out/link")).unwrap();
+        for deed in ["write", "append"] {
+            cage.try_to(deed, "out/link");
+        }
+    }
+    assert_eq!(cage.bench.read("secret.txt"), "secret");
+}
+
 #[test]
 fn a_granted_folder_is_all_there_is() {
     let Some(cage) = Cage::new() else { return };
@@ -116,18 +132,7 @@ fn a_granted_folder_is_all_there_is() {
         .code(3)
         .tells(&["does not ask for writing to folder data"]);
     assert_eq!(cage.bench.read("given/x.txt"), "12345");
-    cage.try_to("write", "out/new.txt").ok();
-    cage.try_to("append", "out/new.txt").ok();
-    assert_eq!(cage.bench.read("out/new.txt"), "writtenappended");
-    stopped(cage.try_to("write", "out/../secret.txt"));
-    #[cfg(unix)]
-    {
-        std::os::unix::fs::symlink("../secret.txt", cage.bench.work().join("out/link")).unwrap();
-        for deed in ["write", "append"] {
-            cage.try_to(deed, "out/link");
-        }
-    }
-    assert_eq!(cage.bench.read("secret.txt"), "secret");
+    writing_stays_in_its_folder(&cage);
     // The folder goes: the next call says so.
     fs::remove_dir_all(&data).unwrap();
     stopped(cage.try_to("read", "data/x.txt")).tells(&["cannot be opened"]);

@@ -8,62 +8,65 @@ use codex_plugin_api::Samples;
 use super::{Cage, bytes, deed, is_plugins_fault, names};
 use crate::third_party::patched;
 
+/// A limit of the user's, what meets it, and what is said then.
+const MET: [(&str, &str, [&str; 2]); 6] = [
+    (
+        "time=100ms",
+        "update:spin",
+        [
+            "ran longer than its limit of 100ms",
+            "plugin limit hostile time=200ms",
+        ],
+    ),
+    (
+        "memory=8MiB",
+        "update:allocate",
+        [
+            "more memory than its limit of 8MiB",
+            "plugin limit hostile memory=16MiB",
+        ],
+    ),
+    (
+        "transfer=1MiB",
+        "update:shout",
+        [
+            "more than its limit of 1MiB in one call",
+            "plugin limit hostile transfer=2MiB",
+        ],
+    ),
+    // Those that the module's own parts meet, before any of its code runs.
+    (
+        "table_elements=1",
+        "",
+        [
+            "more table_elements than its limit of 1",
+            "plugin limit hostile table_elements=2",
+        ],
+    ),
+    (
+        "instances=1",
+        "",
+        [
+            "more parts than its limit of 1",
+            "plugin limit hostile instances=2",
+        ],
+    ),
+    (
+        "memory=64KiB",
+        "",
+        [
+            "more memory than its limit of 64KiB",
+            "plugin limit hostile memory=128KiB",
+        ],
+    ),
+];
+
 #[test]
 fn each_limit_of_the_user_holds_and_is_named_with_what_raises_it() {
     let Some(cage) = Cage::without_grants() else {
         return;
     };
-    for (setting, what, words) in [
-        (
-            "time=100ms",
-            "update:spin",
-            &[
-                "ran longer than its limit of 100ms",
-                "plugin limit hostile time=200ms",
-            ],
-        ),
-        (
-            "memory=8MiB",
-            "update:allocate",
-            &[
-                "more memory than its limit of 8MiB",
-                "plugin limit hostile memory=16MiB",
-            ],
-        ),
-        (
-            "transfer=1MiB",
-            "update:shout",
-            &[
-                "more than its limit of 1MiB in one call",
-                "plugin limit hostile transfer=2MiB",
-            ],
-        ),
-        // Those that the module's own parts meet, before any of its code runs.
-        (
-            "table_elements=1",
-            "",
-            &[
-                "more table_elements than its limit of 1",
-                "plugin limit hostile table_elements=2",
-            ],
-        ),
-        (
-            "instances=1",
-            "",
-            &[
-                "more parts than its limit of 1",
-                "plugin limit hostile instances=2",
-            ],
-        ),
-        (
-            "memory=64KiB",
-            "",
-            &[
-                "more memory than its limit of 64KiB",
-                "plugin limit hostile memory=128KiB",
-            ],
-        ),
-    ] {
+    for (setting, what, words) in MET {
         let key = setting.split('=').next().unwrap();
         cage.bench
             .run(&["plugin", "limit", "hostile", setting])
@@ -74,7 +77,7 @@ fn each_limit_of_the_user_holds_and_is_named_with_what_raises_it() {
             .and_then(|mut metric| metric.update(&Samples::default()))
             .unwrap_err();
         is_plugins_fault(&error);
-        names(&error, words);
+        names(&error, &words);
         // Taken back, it works again.
         let back = format!("{key}=");
         cage.bench.run(&["plugin", "limit", "hostile", &back]).ok();
