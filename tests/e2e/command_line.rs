@@ -75,7 +75,7 @@ fn completion_scripts_are_well_formed() {
     ] {
         let script = bench.run(&["completions", shell]).ok().stdout;
         assert!(
-            script.contains("codex-ml") && script.contains("train"),
+            script.contains("codex-ml") && script.contains("__complete"),
             "{shell}"
         );
         let file = bench.write(shell, script);

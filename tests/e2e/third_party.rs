@@ -5,7 +5,6 @@ mod search;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
 use codex_ml::app::App;
@@ -282,43 +281,13 @@ fn the_exit_code_of_a_command_is_the_hosts() {
 }
 
 #[test]
-fn completion_knows_its_command_and_its_options() {
+fn scripts_that_cannot_ask_name_its_command_and_its_options() {
     let bench = with_plugin();
-    for (shell, parse) in [
-        ("bash", &["bash", "-n"][..]),
-        ("zsh", &["zsh", "-n"]),
-        ("fish", &["fish", "--no-execute"]),
-    ] {
+    for shell in ["elvish", "powershell"] {
         let script = bench.run(&["completions", shell]).ok().stdout;
-        for word in ["greet", "times", "loud", "language", "cs"] {
+        for word in ["greet", "times", "loud", "language"] {
             assert!(script.contains(word), "{shell} lacks {word}");
         }
-        let file = bench.write(shell, script);
-        match Command::new(parse[0]).args(&parse[1..]).arg(file).output() {
-            Ok(output) => assert!(
-                output.status.success(),
-                "{shell}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            ),
-            Err(error) => println!("{shell} is not installed ({error}): its script was not parsed"),
-        }
-    }
-    // What bash offers after `codex-ml greet --l`.
-    let ask = r"source ./bash; [[ $(complete -p codex-ml) =~ -F\ ([^ ]+) ]]; COMP_WORDS=(codex-ml greet --l); COMP_CWORD=2
-        ${BASH_REMATCH[1]} codex-ml --l greet; echo ${COMPREPLY[@]}";
-    match Command::new("bash")
-        .args(["-c", ask])
-        .current_dir(bench.work())
-        .output()
-    {
-        Ok(output) => {
-            let offered = String::from_utf8_lossy(&output.stdout).into_owned();
-            assert!(
-                offered.contains("--loud") && offered.contains("--language"),
-                "{offered}"
-            );
-        }
-        Err(error) => println!("bash is not installed ({error}): nothing was completed"),
     }
 }
 
