@@ -106,7 +106,7 @@ impl Manifest {
                 .lines()
                 .next()
                 .unwrap_or("not a manifest")
-                .to_owned();
+                .replace(char::is_control, "\u{fffd}");
             Error::config(format!("{origin}, line {line}: {message}"))
                 .hint("docs/writing-plugins.md lists every key of plugin.toml")
         })?;
@@ -124,6 +124,12 @@ impl Manifest {
             .or_else(|why| wrong(format!("plugin.id {:?} {why}", self.plugin.id)))?;
         if self.plugin.description.chars().any(char::is_control) {
             return wrong("plugin.description holds a control character".into());
+        }
+        // All of it is shown somewhere, and a stranger's text must not move the cursor.
+        let all = serde_json::to_value(self)
+            .map_err(|error| Error::config(format!("{origin}: {error}")))?;
+        if let Some(text) = control(&all) {
+            return wrong(format!("{text:?} holds a control character"));
         }
         if let Some(library) = &self.plugin.library
             && !is_inside(library)
@@ -171,6 +177,19 @@ impl Manifest {
         self.components
             .iter()
             .find(|entry| entry.kind == kind && entry.name == name)
+    }
+}
+
+/// The first string or key with a control character other than a tab or a line's end.
+fn control(value: &Value) -> Option<&str> {
+    let bad = |text: &&str| text.contains(|c: char| c.is_control() && !matches!(c, '\t' | '\n'));
+    match value {
+        Value::String(text) => Some(text.as_str()).filter(bad),
+        Value::Array(values) => values.iter().find_map(control),
+        Value::Object(entries) => entries
+            .iter()
+            .find_map(|(key, value)| Some(key.as_str()).filter(bad).or_else(|| control(value))),
+        _ => None,
     }
 }
 
@@ -235,6 +254,14 @@ mod tests {
                 "line 7: unknown variant `metrc`",
             ),
             (GOOD.replace("shout-rate", "Shout"), "the name must be"),
+            (
+                format!("{GOOD}description = \"a\\u001b[2J\"\n"),
+                "\"a\\u{1b}[2J\" holds a control character",
+            ),
+            (
+                format!("{GOOD}\"\\u001b[2J\" = 1\n"),
+                "unknown field `\u{fffd}[2J`",
+            ),
             (
                 format!("{GOOD}[[component]]\nkind = \"metric\"\nname = \"shout-rate\"\n"),
                 "is there twice",

@@ -1,5 +1,5 @@
 //! Between the types of the plugin interface and those that cross into a guest: packed numbers, texts, ids, batches.
-//! Whatever comes back is checked here, since a guest may answer anything.
+//! Whatever comes back is checked here, since a guest may answer anything; names that are shown are made printable.
 
 use codex_plugin_api::{
     Batch, Column, DatasetInfo, EncodeOptions, Encoding, Error, Field, FieldType, Finding, Ids,
@@ -8,6 +8,7 @@ use codex_plugin_api::{
 };
 
 use super::bindings::codex::plugin::types;
+use crate::plugins::refusal::printable;
 
 /// A number that crosses packed, little-endian.
 pub(super) trait Number: bytemuck::Pod {
@@ -138,8 +139,8 @@ pub(super) fn samples_to(samples: &Samples<'_>) -> types::Samples {
 
 pub(super) fn score(score: types::Score) -> Score {
     match score.direction {
-        types::Direction::Higher => Score::higher(score.name, score.value),
-        types::Direction::Lower => Score::lower(score.name, score.value),
+        types::Direction::Higher => Score::higher(printable(&score.name), score.value),
+        types::Direction::Lower => Score::lower(printable(&score.name), score.value),
     }
 }
 
@@ -163,15 +164,16 @@ pub(super) fn dataset_info(info: types::DatasetInfo) -> DatasetInfo {
         types::FieldType::F64 => FieldType::F64,
         types::FieldType::Boolean => FieldType::Bool,
     };
+    let name = |name: String| printable(&name);
     let fields = info.fields.into_iter();
     DatasetInfo {
         fields: fields
-            .map(|field| Field::new(field.name, field_type(field.field_type)))
+            .map(|field| Field::new(name(field.name), field_type(field.field_type)))
             .collect(),
         rows: info.rows,
         fingerprint: info.fingerprint,
-        text_column: info.text_column,
-        log_probability_column: info.log_probability_column,
+        text_column: info.text_column.map(name),
+        log_probability_column: info.log_probability_column.map(name),
     }
 }
 
@@ -237,7 +239,7 @@ pub(super) fn batch(columns: Vec<types::Column>) -> Result<Batch> {
             .map(|bytes| booleans(&bytes, &what))
             .transpose()?;
         Ok(Column {
-            name: column.name,
+            name: printable(&column.name),
             values,
             validity,
         })
@@ -357,15 +359,15 @@ pub(super) fn encoding_to(encoding: &Encoding) -> types::Encoding {
 
 pub(super) fn rule(rule: types::Rule) -> Rule {
     Rule {
-        id: rule.id,
-        entity: rule.entity,
+        id: printable(&rule.id),
+        entity: printable(&rule.entity),
         severity: match rule.severity {
             types::Severity::Low => Severity::Low,
             types::Severity::Medium => Severity::Medium,
             types::Severity::High => Severity::High,
             types::Severity::Critical => Severity::Critical,
         },
-        description: rule.description,
+        description: printable(&rule.description),
     }
 }
 
@@ -460,14 +462,14 @@ pub(super) fn finding_to(finding: Finding) -> types::Finding {
 
 pub(super) fn model_info(info: types::ModelInfo) -> ModelInfo {
     ModelInfo {
-        architecture: info.architecture,
+        architecture: printable(&info.architecture),
         parameters: info.parameters,
         vocab_size: info.vocab_size,
         max_sequence_length: info.max_sequence_length,
         hidden_size: info.hidden_size,
         tasks: info.tasks,
-        device: info.device,
-        precision: info.precision,
+        device: printable(&info.device),
+        precision: printable(&info.precision),
     }
 }
 
