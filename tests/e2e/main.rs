@@ -13,10 +13,11 @@
 //! - `guests`: the guests of this repository, built once; what is said where a language's tools are missing
 //! - `guests_alone`: a run whose every plugin is a guest; trackers and commands that are granted what they ask for
 //! - `contracts`: `plugin test` on every plugin of this repository, and on one that breaks its promises
-//! - `attacks`: what somebody may do to plugins between their author and this process, one test for each
-//! - `packages`: plugins from a registry: the whole cycle, two projects, kills, full disks, broken caches
 //! - `authoring`: `plugin new`, build and test for every kind in every language; `plugin dev`
 //! - `completion`: completion in the shells, values that a plugin is asked for, `plugin run`
+//! - `attacks`: what somebody may do to plugins between their author and this process, one test for each
+//! - `registry`: keys, packages, registries in folders and on servers, well, old, broken and hostile
+//! - `packages`: plugins from a registry: the whole cycle, two projects, kills, full disks, broken caches
 //! - `permissions`: what a sandboxed plugin asks for, what its user grants, takes back and limits
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
@@ -50,6 +51,7 @@ mod packages;
 mod pages;
 mod permissions;
 mod refused;
+mod registry;
 mod resume;
 mod tasks;
 mod third_party;

@@ -21,10 +21,10 @@ memory = "1GiB"
 time = "5s"
 "#;
 
-/// A component that exports an empty metric and carries this manifest.
-fn component(asks: &str) -> Vec<u8> {
+/// A component that exports an empty metric and carries the manifest of a version of `words`, with more lines.
+pub(crate) fn component(version: &str, asks: &str) -> Vec<u8> {
     let manifest = format!(
-        "[plugin]\nid = \"words\"\nversion = \"0.1.0\"\napi = \"1\"\ndescription = \"Counts words\"\n\
+        "[plugin]\nid = \"words\"\nversion = \"{version}\"\napi = \"1\"\ndescription = \"Counts words\"\n\
          [[component]]\nkind = \"metric\"\nname = \"words\"\n{asks}"
     );
     let name = format!("codex:plugin/metric@{}", codex_plugin_api::API_VERSION);
@@ -68,7 +68,7 @@ fn with_words(asks: &str) -> Bench {
 fn put(bench: &Bench, asks: &str) {
     let folder = bench.data().join("plugins");
     fs::create_dir_all(&folder).unwrap();
-    fs::write(folder.join("words.wasm"), component(asks)).unwrap();
+    fs::write(folder.join("words.wasm"), component("0.1.0", asks)).unwrap();
 }
 
 fn grant(bench: &Bench, options: &[&str]) -> Ran {

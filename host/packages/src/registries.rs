@@ -115,7 +115,7 @@ impl Registries {
     }
 
     /// The registries that were asked for the first time ever, each with the id of the root key that is pinned now.
-    pub fn met(&self) -> Vec<(&str, String)> {
+    pub fn met(&self) -> Vec<(&Source, String)> {
         let asked: BTreeSet<usize> = self.seen.borrow().keys().map(|(at, _)| *at).collect();
         let met = |at: usize| {
             let one = &self.all[at];
@@ -124,7 +124,7 @@ impl Registries {
                 .snapshot()
                 .ok()
                 .filter(|believed| believed.first_use)?;
-            Some((one.source.registry.as_str(), believed.root.id()))
+            Some((one.source.as_ref(), believed.root.id()))
         };
         asked.into_iter().filter_map(met).collect()
     }

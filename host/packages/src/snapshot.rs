@@ -64,7 +64,7 @@ impl Snapshot {
             .or_error(|| Error::denied(format!("{SIGNATURE} is not text")))?;
         root.verify(text, signature).map_err(|error| {
             let message = format!("{FILE}: {}", error.message());
-            error.with_message(message)
+            error.with_message(message).hint("what it says now cannot be believed: ask its owner; if its root key has changed, codex-ml registry connect NAME ADDRESS --key NEW")
         })?;
         // The format is asked for first: a later one may be otherwise in everything else.
         #[derive(Deserialize)]

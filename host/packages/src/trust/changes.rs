@@ -35,6 +35,19 @@ impl Trust {
         self.update(|pins| apply(pins, name, change))
     }
 
+    /// Writes into the log that the root key of a registry was pinned, in place of another one or at its first use. The
+    /// pin itself is kept with what else is known of that registry.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn record_registry(&mut self, url: &str, key_id: &str, before: Option<&str>) -> Result<()> {
+        let line = match before {
+            Some(before) => (Event::Repinned, format!("{before} {key_id}")),
+            None => (Event::Pinned, key_id.to_owned()),
+        };
+        self.update(|_| Ok(vec![(line.0, url.to_owned(), line.1)]))
+    }
+
     /// Writes down the library that `plugin install PATH` put in place.
     ///
     /// # Errors

@@ -420,3 +420,27 @@ fn a_manifest_says_what_was_signed() {
         assert!(error.message().contains(words), "{error} lacks {words}");
     }
 }
+
+#[test]
+fn the_log_says_which_key_a_registry_was_pinned_with() {
+    let data = tempfile::tempdir().unwrap();
+    let open = || Trust::open(data.path(), &[]).unwrap();
+    open()
+        .record_registry("file:///srv/lab", "KEY1", None)
+        .unwrap();
+    open()
+        .record_registry("file:///srv/lab", "KEY2", Some("KEY1"))
+        .unwrap();
+    let lines = open().check_log().unwrap();
+    let said: Vec<_> = lines
+        .iter()
+        .map(|line| (line.event, line.subject.as_str(), line.detail.as_str()))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            (log::Event::Pinned, "file:///srv/lab", "KEY1"),
+            (log::Event::Repinned, "file:///srv/lab", "KEY1 KEY2")
+        ]
+    );
+}

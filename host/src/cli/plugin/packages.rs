@@ -76,7 +76,9 @@ pub(super) fn carry_out(
     let _turn = room.turn(app)?;
     let registries = fetch.registries(room)?;
     let plan = plan(&registries)?;
-    for (registry, key) in registries.met() {
+    for (source, key) in registries.met() {
+        crate::plugins::trust::open(&room.data)?.record_registry(&source.url, &key, None)?;
+        let registry = &source.registry;
         app.output.warn(plain(&format!(
             "registry {registry} was asked for the first time and its key {key} is pinned: compare it with what its keeper says"
         )));

@@ -1,7 +1,7 @@
 //! `codex-ml registry connect`.
 
 use codex_packages::client::{Connection, Known};
-use codex_packages::keys::PublicKey;
+use codex_packages::keys::{PublicKey, key_id};
 use codex_packages::project::{Connected, ProjectFile};
 use codex_packages::transport::Address;
 use codex_plugin_api::{Context, Error, Result};
@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::exit::Exit;
 use crate::output::plain;
 use crate::plugins::packages::{Room, Which};
+use crate::plugins::trust;
 
 /// Arguments of `registry connect`.
 #[derive(Debug, clap::Args)]
@@ -54,6 +55,14 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         .filter(|known| key.as_ref().is_some_and(|key| key.text() != known.key));
     let client = checked(connection.clone(), replaced.is_some(), app)?;
     let believed = client.snapshot()?;
+    if believed.first_use {
+        let before = replaced.map(|known| key_id(&known.key)).transpose()?;
+        trust::open(data)?.record_registry(
+            &client.url(),
+            &believed.root.id(),
+            before.as_deref(),
+        )?;
+    }
     let room = Room::open(
         app,
         if args.project {
