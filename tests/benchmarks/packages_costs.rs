@@ -330,9 +330,9 @@ fn choose() {
     shop.connect(&scope.folder);
     let mut text = fs::read_to_string(scope.project_file()).unwrap();
     text.push_str("[plugins]\n");
-    wanted
-        .iter()
-        .for_each(|wanted| text.push_str(&format!("{} = \"*\"\n", wanted.name)));
+    for wanted in &wanted {
+        text.extend([wanted.name.as_str(), " = \"*\"\n"]);
+    }
     fs::write(scope.project_file(), text).unwrap();
     let store = Store::new(&bench.data());
     let times = (0..RUNS).map(|_| {

@@ -49,7 +49,7 @@ fn run_through(page: &str, bench: &Bench) -> String {
             command.env("PATH", &path);
             let ran = Ran::new(&[&script], command.output().unwrap()).code(code);
             output = Some(plainly(&ran.stdout, bench));
-            made.push_str(&format!("{script}\n```\n"));
+            made.extend([script.as_str(), "\n```\n"]);
         } else if line == "```text" {
             lines
                 .by_ref()

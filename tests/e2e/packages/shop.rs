@@ -154,7 +154,7 @@ fn manifest(line: &str, metric: &str) -> String {
     }
     for need in needs.split(", ").filter(|need| !need.is_empty()) {
         let (name, versions) = need.split_once(' ').unwrap();
-        text.push_str(&format!("{name} = \"{versions}\"\n"));
+        text.extend([name, " = \"", versions, "\"\n"]);
     }
     text
 }
