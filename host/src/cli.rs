@@ -98,7 +98,9 @@ enum Command {
     Registry(registry::Args),
     /// Show what this machine and this build are, and where codex-ml looks for things.
     Env,
-    #[command(about = "Write a completion script for a shell, commands of installed plugins included")]
+    #[command(
+        about = "Write a completion script for a shell, commands of installed plugins included"
+    )]
     Completions(completions::Args),
 }
 

@@ -46,7 +46,11 @@ fn lines(bench: &Bench) -> usize {
 }
 
 /// Waits until the run has written `count` events; false when it ended before.
-pub(crate) fn wait_for_events(bench: &Bench, child: &mut std::process::Child, count: usize) -> bool {
+pub(crate) fn wait_for_events(
+    bench: &Bench,
+    child: &mut std::process::Child,
+    count: usize,
+) -> bool {
     let start = Instant::now();
     while lines(bench) < count {
         assert!(

@@ -84,7 +84,9 @@ enum Command {
     Revoke(revoke::Args),
     #[command(about = "Show or set how much a sandboxed plugin may use")]
     Limit(limit::Args),
-    #[command(about = "Run a plugin's command by its full name, also where another has taken the short one")]
+    #[command(
+        about = "Run a plugin's command by its full name, also where another has taken the short one"
+    )]
     Run(run::Args),
     #[command(about = "Show and decide whom you trust with a plugin's name")]
     Trust(trust::Args),
@@ -92,7 +94,9 @@ enum Command {
     Distrust(distrust::Args),
     /// Check everything that was installed again: files, locks, signatures, pins, the log (exit code 3 when one is wrong).
     Verify,
-    #[command(about = "Report what is known against the plugins in use (exit code 3 when there is something)")]
+    #[command(
+        about = "Report what is known against the plugins in use (exit code 3 when there is something)"
+    )]
     Audit(audit::Args),
     /// Show what this machine accepts.
     Policy(policy::Args),

@@ -71,7 +71,6 @@ pub(crate) fn manifest(name: &str, version: &str, asks: &str) -> String {
 
 /// A registry and the keys that it needs.
 pub(crate) struct Shop {
-    pub(crate) name: &'static str,
     pub(crate) folder: PathBuf,
     pub(crate) root: SecretKey,
     pub(crate) author: SecretKey,
@@ -87,7 +86,6 @@ impl Shop {
     /// A new registry that the user of the bench knows.
     pub(crate) fn new(bench: &Bench, name: &'static str) -> Self {
         let shop = Self {
-            name,
             folder: bench.work().join(name),
             root: SecretKey::generate().unwrap(),
             author: SecretKey::generate().unwrap(),
@@ -118,7 +116,6 @@ impl Shop {
         let manifest = manifest(name, version, asks);
         let library = component(&manifest, "good", &[]);
         self.pack(
-            name,
             version,
             &manifest,
             &format!("artifacts/wasm/{name}.wasm"),
