@@ -116,6 +116,7 @@ impl Shop {
         let manifest = manifest(name, version, asks);
         let library = component(&manifest, "good", &[]);
         self.pack(
+            name,
             version,
             &manifest,
             &format!("artifacts/wasm/{name}.wasm"),
