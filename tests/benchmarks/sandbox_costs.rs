@@ -43,8 +43,11 @@ const GUESTS: [&str; 5] = [
     "tokenizer-rust",
 ];
 
+/// Measures something and prints it.
+type Table = fn(&Sandbox);
+
 /// In this order: how much memory an instance adds can be told only before much was given back.
-const TABLES: [(&str, fn(&Sandbox)); 6] = [
+const TABLES: [(&str, Table); 6] = [
     ("memory", memory),
     ("calls", calls),
     ("loads", loads),

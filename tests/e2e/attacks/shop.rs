@@ -93,7 +93,10 @@ impl Shop {
         Registry::init(&shop.folder, name, &shop.root, tomorrow()).unwrap();
         let path = bench.data().join("codex-plugins.toml");
         let known = fs::read_to_string(&path).unwrap_or_else(|_| "[registries]\n".into());
-        let line = format!("[registries]\n{name} = {:?}\n", shop.folder);
+        let line = format!(
+            "[registries]\n{name} = {:?}\n",
+            shop.folder.display().to_string()
+        );
         fs::write(path, known.replace("[registries]\n", &line)).unwrap();
         shop
     }

@@ -48,7 +48,7 @@ impl Loop {
 
     /// The next result; a build may take its time.
     fn result(&self) -> Value {
-        match self.results.recv_timeout(Duration::from_secs(180)) {
+        match self.results.recv_timeout(Duration::from_mins(3)) {
             Ok(line) => serde_json::from_str(&line).unwrap(),
             Err(error) => panic!(
                 "no result: {error}\n{:?}",
@@ -61,7 +61,7 @@ impl Loop {
     fn tells(&self, word: &str) {
         let mut before = Vec::new();
         loop {
-            match self.told.recv_timeout(Duration::from_secs(180)) {
+            match self.told.recv_timeout(Duration::from_mins(3)) {
                 Ok(line) if line.contains(word) => return,
                 Ok(line) => before.push(line),
                 Err(error) => panic!("nobody said {word:?}: {error}\n{before:#?}"),

@@ -192,7 +192,7 @@ fn files_that_are_no_plugins_are_refused_before_anything_runs() {
         let cut = &whole[..whole.len() - whole.len() / parts];
         refused("cut.wasm", cut, &["refused at step"]);
     }
-    let mut flipped = whole.to_vec();
+    let mut flipped = whole.clone();
     for at in (100..flipped.len() / 2).step_by(97) {
         flipped[at] ^= 0x55;
     }

@@ -147,7 +147,7 @@ fn answer(mut stream: &TcpStream, folder: &Path, state: &Mutex<State>) -> std::i
             drop(state);
             stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n")?;
             loop {
-                stream.write_all(&[b'x'; 1 << 16])?;
+                stream.write_all(&[b'x'; 1 << 12])?;
             }
         }
     }

@@ -163,11 +163,10 @@ fn an_installation_that_fails_leaves_nothing_behind() {
         (&format!("builtin/{name}"), 3, &["train", "codex-ml"]),
     ] {
         bench.run(&["plugin", "install", path]).fails(code, words);
-        assert_eq!(
-            files(&bench.data()),
-            [] as [PathBuf; 0],
-            "{path} left something behind"
-        );
+        // A name is looked for in registries, in turn with others: the file that keeps the turns may stay.
+        let mut left = files(&bench.data());
+        left.retain(|path| !path.ends_with("store") && !path.ends_with("store/.lock"));
+        assert_eq!(left, [] as [PathBuf; 0], "{path} left something behind");
     }
     let error = bench
         .run(&["plugin", "install", "nowhere", "--json"])

@@ -162,7 +162,7 @@ mod tests {
                 one("blue words", None)
             ]
         );
-        let many: String = (0..5000).map(|n| format!("{n}\n")).collect();
+        let many: String = (0..5000).map(|n| n.to_string() + "\n").collect();
         assert_eq!(read(&many).len(), MOST);
     }
 }

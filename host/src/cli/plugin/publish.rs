@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     registry.check_root(&root_key).map_err(|error| {
         error.hint("give the registry's root key with --registry-key, or hand the package to its owner: --to-folder DIR")
     })?;
-    let added = registry.add(&args.package, &signed.signed, &signed.key)?;
+    let added = registry.add(&args.package, &signed.line, &signed.key)?;
     if let Some(other) = &added.resembles {
         app.output.warn(plain(&format!(
             "the name {} could be mistaken for {other}, which is in the registry already",

@@ -58,7 +58,8 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
 /// A signed entry with the key that signed it.
 pub(in crate::cli) struct Signed {
     pub(in crate::cli) entry: Entry,
-    pub(in crate::cli) signed: SignedEntry,
+    /// The line of the plugin's index.
+    pub(in crate::cli) line: SignedEntry,
     pub(in crate::cli) key: PublicKey,
 }
 
@@ -71,7 +72,7 @@ pub(in crate::cli) fn sign(package: &Path, key: &SecretKey) -> Result<Signed> {
     let signature = key.sign(text.as_bytes(), &comment)?;
     Ok(Signed {
         entry,
-        signed: SignedEntry {
+        line: SignedEntry {
             entry: text,
             signature,
         },
@@ -89,8 +90,8 @@ pub(in crate::cli) fn entry_path(package: &Path) -> PathBuf {
 /// Writes a signed entry as it will stand in an index.
 pub(in crate::cli) fn write(path: &Path, signed: &Signed) -> Result<()> {
     let line = Line {
-        entry: Some(signed.signed.entry.clone()),
-        signature: signed.signed.signature.clone(),
+        entry: Some(signed.line.entry.clone()),
+        signature: signed.line.signature.clone(),
         key: Some(signed.key.text()),
         rotation: None,
     };
@@ -115,7 +116,7 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Signed> {
     };
     Ok(Signed {
         entry: serde_json::from_str(&entry).or_error(damaged)?,
-        signed: SignedEntry {
+        line: SignedEntry {
             entry,
             signature: line.signature,
         },

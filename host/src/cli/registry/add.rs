@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
             } else {
                 read(&entry_path(package))?
             };
-            let added = registry.add(package, &signed.signed, &signed.key)?;
+            let added = registry.add(package, &signed.line, &signed.key)?;
             if let Some(other) = &added.resembles {
                 app.output.warn(plain(&format!(
                     "the name {} could be mistaken for {other}, which is in the registry already",

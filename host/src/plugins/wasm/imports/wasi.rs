@@ -125,16 +125,16 @@ impl System {
             // A closed standard output is the host's own affair to notice.
             let _ = host.print(&printed);
         } else {
-            printed
-                .lines()
-                .for_each(|line| host.log(LogLevel::Info, &printable(line)));
+            for line in printed.lines() {
+                host.log(LogLevel::Info, &printable(line));
+            }
         }
         let complaints = fresh(&self.complaints, &mut self.told[1]);
         let lines = complaints.lines().filter(|line| !line.trim().is_empty());
         let lines: Vec<String> = lines.map(printable).collect();
-        lines
-            .iter()
-            .for_each(|line| host.log(LogLevel::Debug, line));
+        for line in &lines {
+            host.log(LogLevel::Debug, line);
+        }
         last_words(&lines)
     }
 }
