@@ -380,14 +380,16 @@ unsafe fn dot_block<L: Lanes, const R: usize, const C: usize>(
         let b: [*const f32; C] = std::array::from_fn(|c| dots.b.add((column + c) * dots.b_stride));
         let mut sums = [[L::zero(); C]; R];
         let whole = dots.depth / L::WIDTH * L::WIDTH;
-        // The columns that come next are asked for while the first rows pass these.
-        let ahead = (row == 0 && column + C < dots.columns).then_some(C * dots.b_stride);
+        // The columns that come next are asked for while rows pass these, each column by other rows: memory answers
+        // slower than one pass could ask.
+        let (pass, passes) = (row / 3, dots.rows.div_ceil(3).min(C));
+        let ahead = (pass < passes && column + C < dots.columns).then_some(C * dots.b_stride);
         let mut at = 0;
         while at < whole {
             if let Some(ahead) = ahead
                 && at % LINE == 0
             {
-                for column in b {
+                for column in b.iter().skip(pass).step_by(passes) {
                     prefetch(column.wrapping_add(ahead + at));
                 }
             }
