@@ -60,7 +60,8 @@ fi
 echo "ok: everything that it needs is named and found"
 
 step "load"
-cargo build --release --locked --package codex-ml --package 'codex-plugin-*'
+# The README's build, so that what it left is used again.
+cargo build --release --locked --workspace
 host=target/release/codex-ml
 # $1: the loader's path, then the device; prints what the host says of a run of one step.
 run() {
