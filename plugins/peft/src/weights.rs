@@ -1,0 +1,80 @@
+//! The weights of a model's folder, and the hash by which an adapter knows its base again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use codex_plugin_api::{Error, Result};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::Tensor;
+use crate::folder::read_tensors;
+
+/// The safetensors files of a model's folder: one, or those that the index names.
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let single = folder.join("model.safetensors");
+    let index = folder.join("model.safetensors.index.json");
+    if single.is_file() || !index.is_file() {
+        return Ok(vec![single]);
+    }
+    let damaged = || {
+        Error::data(format!("{} names no files", index.display()))
+            .hint("the index is damaged; copy the folder again")
+    };
+    let text = std::fs::read_to_string(&index)
+        .map_err(|cause| Error::data(format!("cannot read {}", index.display())).because(&cause))?;
+    let value: Value = serde_json::from_str(&text).map_err(|cause| damaged().because(&cause))?;
+    let map = value.get("weight_map").and_then(Value::as_object);
+    let names: BTreeSet<&str> = map
+        .ok_or_else(damaged)?
+        .values()
+        .map(|name| {
+            // A folder's index may not lead out of the folder.
+            name.as_str()
+                .filter(|name| {
+                    Path::new(name)
+                        .file_name()
+                        .is_some_and(|last| last == *name)
+                })
+                .ok_or_else(damaged)
+        })
+        .collect::<Result<_>>()?;
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+/// All tensors of a model's folder, by name.
+///
+/// # Errors
+/// [`codex_plugin_api::ErrorKind::Data`] naming the file that is missing or damaged.
+pub fn read(folder: &Path) -> Result<BTreeMap<String, Tensor>> {
+    let mut all = BTreeMap::new();
+    for file in files(folder)? {
+        all.extend(read_tensors(&file)?.0);
+    }
+    Ok(all)
+}
+
+/// SHA-256 over name, shape and f32 values of each tensor, in the order of the names: the same for one file and for shards,
+/// and for a file that a reader wrote again as it was.
+///
+/// # Errors
+/// As [`read`].
+pub fn hash(folder: &Path) -> Result<String> {
+    let mut hasher = Sha256::new();
+    for (name, tensor) in read(folder)? {
+        hasher.update((name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
+        hasher.update((tensor.shape.len() as u64).to_le_bytes());
+        for length in &tensor.shape {
+            hasher.update((*length as u64).to_le_bytes());
+        }
+        hasher.update(crate::Dtype::F32.bytes(&tensor.values));
+    }
+    let mut text = String::from("sha256:");
+    for byte in hasher.finalize() {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    Ok(text)
+}
