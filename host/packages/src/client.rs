@@ -9,13 +9,14 @@ mod known;
 mod open;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use codex_plugin_api::{Error, Result};
 use semver::Version;
 
+use crate::archive::{Contents, Limits};
 use crate::entry::FileDigest;
 use crate::index::{Index, IndexEntry, MAX_INDEX};
 use crate::keys::PublicKey;
@@ -238,17 +239,57 @@ impl Client {
     /// [`codex_plugin_api::ErrorKind::Data`] when the registry has other bytes there,
     /// [`codex_plugin_api::ErrorKind::Failed`] when they cannot be had.
     pub fn fetch(&self, name: &str, version: &Version, digest: &FileDigest) -> Result<PathBuf> {
+        self.check_declared(name, version, digest)?;
+        match self.cache.archive(digest) {
+            Some(path) => Ok(path),
+            None => self.fetch_anew(name, version, digest),
+        }
+    }
+
+    /// Unpacks the archive of a version into an empty folder. From a folder of this disk it is read where it lies, once:
+    /// whoever reads it checks it, and a second copy beside the first would be of no use. What comes from elsewhere,
+    /// another drive included, is kept in the cache.
+    ///
+    /// # Errors
+    /// Those of [`Self::fetch`], and of [`archive::unpack`].
+    pub fn unpack(
+        &self,
+        name: &str,
+        version: &Version,
+        digest: &FileDigest,
+        into: &Path,
+    ) -> Result<Contents> {
+        self.check_declared(name, version, digest)?;
+        let limits = Limits::default();
+        let path = match (self.cache.archive(digest), &self.connection.address) {
+            (Some(cached), _) => cached,
+            (None, Address::Folder(root)) if self.cache.is_on_the_disk_of(root) => {
+                let path = root.join(registry::archive_path(name, version));
+                if path.is_file() {
+                    return archive::unpack(&path, Some(digest), into, &limits)
+                        .map_err(|error| self.named(error));
+                }
+                self.fetch_anew(name, version, digest)?
+            }
+            _ => self.fetch_anew(name, version, digest)?,
+        };
+        archive::unpack(&path, Some(digest), into, &limits)
+    }
+
+    fn check_declared(&self, name: &str, version: &Version, digest: &FileDigest) -> Result<()> {
         names::check(name)?;
-        let limit = archive::Limits::default().archive;
+        let limit = Limits::default().archive;
         if !digest.is_well_formed() || digest.size > limit {
             return Err(self.named(Error::data(format!(
                 "{name} {version} declares an archive of {} bytes with SHA-256 {:?}, and {limit} bytes are allowed",
                 digest.size, digest.sha256
             ))));
         }
-        if let Some(path) = self.cache.archive(digest) {
-            return Ok(path);
-        }
+        Ok(())
+    }
+
+    /// Fetches an archive that is not in the cache into it.
+    fn fetch_anew(&self, name: &str, version: &Version, digest: &FileDigest) -> Result<PathBuf> {
         if self.is_offline() {
             return Err(self.named(
                 Error::failed(format!(
@@ -306,12 +347,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Config`] for an address or a key that is none.
-    pub fn new(
-        name: &str,
-        address: &str,
-        key: Option<&str>,
-        base: &std::path::Path,
-    ) -> Result<Self> {
+    pub fn new(name: &str, address: &str, key: Option<&str>, base: &Path) -> Result<Self> {
         names::check(name)?;
         if let Some(key) = key {
             keys::key_id(key)?;

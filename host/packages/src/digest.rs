@@ -76,10 +76,16 @@ impl<R: Read> HashingReader<R> {
 
     /// Size and digest of what was read.
     pub fn finish(self) -> FileDigest {
-        FileDigest {
+        self.into_parts().0
+    }
+
+    /// Size and digest of what was read, and what it was read from.
+    pub(crate) fn into_parts(self) -> (FileDigest, R) {
+        let digest = FileDigest {
             size: self.size,
             sha256: hex(&self.hash.finalize()),
-        }
+        };
+        (digest, self.inner)
     }
 }
 

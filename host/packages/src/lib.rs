@@ -25,6 +25,7 @@ pub mod session;
 pub mod snapshot;
 pub mod source;
 pub mod store;
+pub mod target;
 pub mod transport;
 pub mod trust;
 

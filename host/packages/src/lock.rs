@@ -193,15 +193,21 @@ impl Lock {
                 .to_owned();
             Error::config(format!("{origin}, line {line}: {what}")).hint(MEND)
         };
-        let head: Head = toml::from_str(text).map_err(wrong)?;
-        if head.version != VERSION {
-            return Err(Error::config(format!(
-                "{origin} has version {}, and this codex-ml knows version {VERSION}",
-                head.version
+        let other = |version: u32| {
+            Error::config(format!(
+                "{origin} has version {version}, and this codex-ml knows version {VERSION}"
             ))
-            .hint("use the codex-ml that wrote it, or delete it and run codex-ml plugin sync"));
+            .hint("use the codex-ml that wrote it, or delete it and run codex-ml plugin sync")
+        };
+        // Every start reads locks, so a good one is read once.
+        let document: Document =
+            toml::from_str(text).map_err(|error| match toml::from_str::<Head>(text) {
+                Ok(head) if head.version != VERSION => other(head.version),
+                _ => wrong(error),
+            })?;
+        if document.version != VERSION {
+            return Err(other(document.version));
         }
-        let document: Document = toml::from_str(text).map_err(wrong)?;
         let mut plugins = BTreeMap::new();
         for locked in document.plugin {
             check(&locked).map_err(|what| {

@@ -9,7 +9,6 @@ use std::sync::Arc;
 
 use codex_plugin_api::{Error, ErrorKind, Result};
 
-use crate::archive::{self, Limits};
 use crate::client::{Client, Connection, Options, Package};
 use crate::digest::sha256;
 use crate::project::ProjectFile;
@@ -263,10 +262,9 @@ impl Supply for Registries {
     fn unpack(&self, offer: &Offer, decision: &Decision, into: &Path) -> Result<()> {
         let (one, _) = self.of(offer)?;
         let entry = &offer.entry;
-        let archive = one
+        let contents = one
             .client
-            .fetch(&entry.name, &entry.version, &entry.archive)?;
-        let contents = archive::unpack(&archive, Some(&entry.archive), into, &Limits::default())?;
+            .unpack(&entry.name, &entry.version, &entry.archive, into)?;
         check_manifest(entry, &contents.manifest)?;
         if contents.artifacts() != entry.artifacts {
             return Err(Error::new(

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use codex_plugin_api::{Error, Result};
 
 pub use folder::Folder;
-pub use http::Http;
+pub use http::{AUTHORITIES, Http};
 
 /// What to fetch.
 #[derive(Clone, Copy, Debug)]

@@ -27,7 +27,7 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 
 use crate::source::Offer;
-pub use changes::Change;
+pub use changes::{Change, note};
 pub use decide::AUTHORITY;
 pub use installed::Installed;
 pub use level::Level;
@@ -174,8 +174,8 @@ impl Trust {
     }
 }
 
-/// A change of a pin, with what the log says of it.
-type Changes = Vec<(Event, String, String)>;
+/// What the log says of changes: what happened, to whom, and the details.
+pub type Changes = Vec<(Event, String, String)>;
 
 #[cfg(test)]
 mod tests;

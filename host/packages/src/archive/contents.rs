@@ -136,6 +136,12 @@ fn is_target(text: &str) -> bool {
     text == ANY_TARGET || text.contains('-') && text.chars().all(good)
 }
 
+/// The target of a native library, by its path in a package.
+pub(super) fn native_target(path: &str) -> Option<&str> {
+    let (target, _) = path.strip_prefix("artifacts/")?.split_once('/')?;
+    (target != ANY_TARGET).then_some(target)
+}
+
 impl Contents {
     /// Puts together what was read, and checks that it is a plugin.
     pub(super) fn new(

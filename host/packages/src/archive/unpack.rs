@@ -7,10 +7,11 @@ use std::path::Path;
 
 use codex_plugin_api::{Context, Error, Result};
 
-use super::contents::{List, Listed};
+use super::contents::{List, Listed, native_target};
 use super::{Contents, LIST, Limits, MANIFEST};
 use crate::digest::HashingReader;
 use crate::entry::FileDigest;
+use crate::target;
 
 /// The largest window of the compression that a reader makes room for, as a power of two.
 const WINDOW_LOG: u32 = 25;
@@ -186,7 +187,7 @@ fn read_member(
         )));
     }
     let cut = || Error::data(format!("{path:?} is cut off"));
-    let mut reader = HashingReader::new(member);
+    let mut reader = HashingReader::new(Beginning::of(member));
     let mut text = None;
     if path == MANIFEST {
         if listed.size > MAX_MANIFEST {
@@ -206,12 +207,43 @@ fn read_member(
     } else {
         io::copy(&mut reader, &mut io::sink()).or_error(cut)?;
     }
-    if reader.finish() != listed.digest() {
+    let (digest, member) = reader.into_parts();
+    if digest != listed.digest() {
         return Err(Error::data(format!(
             "{path:?} is not the file that {LIST} describes"
         )));
     }
+    if let Some(target) = native_target(&path) {
+        target::check(&member.bytes, target).map_err(|error| {
+            let message = format!("{path:?}: {}", error.message());
+            error.with_message(message)
+        })?;
+    }
     Ok(text)
+}
+
+/// Keeps the first bytes of what is read.
+struct Beginning<R> {
+    inner: R,
+    bytes: Vec<u8>,
+}
+
+impl<R> Beginning<R> {
+    fn of(inner: R) -> Self {
+        Self {
+            inner,
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl<R: Read> Read for Beginning<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        let wanted = (target::HEAD - self.bytes.len()).min(count);
+        self.bytes.extend_from_slice(&buffer[..wanted]);
+        Ok(count)
+    }
 }
 
 /// The path of a member that is a regular file.

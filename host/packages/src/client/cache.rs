@@ -57,6 +57,25 @@ impl Cache {
         kept().or_error(|| cannot_write(&place))
     }
 
+    /// Whether a folder is on the disk that holds this cache, as far as the system tells: what lies there is as near and
+    /// stays as long.
+    pub(super) fn is_on_the_disk_of(&self, folder: &Path) -> bool {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let disk = |path: &Path| {
+                let there = path.ancestors().find_map(|path| fs::metadata(path).ok());
+                there.map(|metadata| metadata.dev())
+            };
+            disk(&self.archives).is_some_and(|own| Some(own) == disk(folder))
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = folder;
+            false
+        }
+    }
+
     /// Where an archive would be.
     fn place(&self, digest: &FileDigest) -> PathBuf {
         self.archives

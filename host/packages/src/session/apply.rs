@@ -20,6 +20,39 @@ pub struct Applied {
     pub installed: Vec<(String, Version)>,
     /// What the user should read.
     pub warnings: Vec<String>,
+    /// Whether what is asked for changes.
+    pub project_changes: bool,
+    /// Whether the lock's text changes.
+    pub lock_changes: bool,
+}
+
+impl Plan {
+    /// What carrying it out comes to, as far as that is known beforehand: nothing was fetched yet.
+    ///
+    /// # Errors
+    /// When the lock cannot be written as text.
+    pub fn outline(&self) -> Result<Applied> {
+        let after = self.after()?;
+        Ok(Applied {
+            changes: self.changes.clone(),
+            warnings: self.remarks.clone(),
+            project_changes: after.project != self.before.project,
+            lock_changes: after.lock != self.before.lock,
+            ..Applied::default()
+        })
+    }
+
+    /// The scope's files as they will be.
+    fn after(&self) -> Result<State> {
+        Ok(State {
+            project: Some(self.project.text())
+                .filter(|text| !text.is_empty() || self.project.before().is_some()),
+            lock: match (&self.before.lock, self.lock.plugins.is_empty()) {
+                (None, true) => None,
+                _ => Some(self.lock.text()?),
+            },
+        })
+    }
 }
 
 impl Session<'_> {
@@ -29,11 +62,7 @@ impl Session<'_> {
     /// # Errors
     /// When a version is refused, cannot be had or written. What was in use stays in use.
     pub fn apply(&self, mut plan: Plan, told: &mut dyn FnMut(&Locked)) -> Result<Applied> {
-        let mut applied = Applied {
-            changes: plan.changes.clone(),
-            warnings: plan.remarks.clone(),
-            ..Applied::default()
-        };
+        let mut applied = plan.outline()?;
         for locked in plan.lock.plugins.values() {
             if let Some(obstacle) = locked.obstacle(self.host) {
                 return Err(Error::config(obstacle).hint(format!(
@@ -46,14 +75,7 @@ impl Session<'_> {
                 self.install(locked, &plan, &mut applied, told)?;
             }
         }
-        let after = State {
-            project: Some(plan.project.text())
-                .filter(|text| !text.is_empty() || plan.project.before().is_some()),
-            lock: match (&plan.before.lock, plan.lock.plugins.is_empty()) {
-                (None, true) => None,
-                _ => Some(plan.lock.text()?),
-            },
-        };
+        let after = plan.after()?;
         if after == plan.before {
             return Ok(applied);
         }

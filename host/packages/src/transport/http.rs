@@ -1,13 +1,18 @@
 //! A registry on a web server: plain GET requests, with ETag, over TLS.
 
+mod authorities;
+
 use std::io::{self, Read, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use codex_plugin_api::{Error, ErrorKind, Result};
-use ureq::tls::{RootCerts, TlsConfig};
+use ureq::tls::TlsConfig;
 
 use super::{Answer, Request, Transport};
+pub use authorities::VARIABLE as AUTHORITIES;
+use authorities::authorities;
 
 /// A server that says nothing for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,6 +26,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Fetches files below a URL.
 pub struct Http {
     url: String,
+    /// A file of certificate authorities beside the system's.
+    authorities: Option<PathBuf>,
     agent: OnceLock<ureq::Agent>,
 }
 
@@ -42,44 +49,49 @@ impl Http {
     pub fn new(url: String) -> Self {
         Self {
             url,
+            authorities: authorities::named(),
             agent: OnceLock::new(),
         }
     }
 
-    fn agent(&self) -> &ureq::Agent {
-        self.agent.get_or_init(|| {
-            let encrypted = self.url.starts_with("https:");
-            // The system's certificate authorities, so that a company's own server needs no setting of ours.
-            let tls = TlsConfig::builder()
-                .root_certs(RootCerts::PlatformVerifier)
-                .unversioned_rustls_crypto_provider(Arc::new(
-                    rustls::crypto::ring::default_provider(),
-                ))
-                .build();
-            let config = ureq::Agent::config_builder()
-                .https_only(encrypted)
-                // From this machine to another would be a step without encryption.
-                .max_redirects(if encrypted { 5 } else { 0 })
-                .max_redirects_will_error(true)
-                .http_status_as_error(false)
-                .timeout_connect(Some(PATIENCE))
-                .timeout_recv_response(Some(PATIENCE))
-                .timeout_per_read(Some(PATIENCE))
-                .user_agent(concat!("codex-ml/", env!("CARGO_PKG_VERSION")))
-                .accept_encoding("identity")
-                .tls_config(tls)
-                .build();
-            config.into()
-        })
+    fn agent(&self) -> Result<&ureq::Agent> {
+        if let Some(agent) = self.agent.get() {
+            return Ok(agent);
+        }
+        let agent = self.connect()?;
+        Ok(self.agent.get_or_init(|| agent))
+    }
+
+    fn connect(&self) -> Result<ureq::Agent> {
+        let encrypted = self.url.starts_with("https:");
+        let tls = TlsConfig::builder()
+            .root_certs(authorities(self.authorities.as_deref())?)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let config = ureq::Agent::config_builder()
+            .https_only(encrypted)
+            // From this machine to another would be a step without encryption.
+            .max_redirects(if encrypted { 5 } else { 0 })
+            .max_redirects_will_error(true)
+            .http_status_as_error(false)
+            .timeout_connect(Some(PATIENCE))
+            .timeout_recv_response(Some(PATIENCE))
+            .timeout_per_read(Some(PATIENCE))
+            .user_agent(concat!("codex-ml/", env!("CARGO_PKG_VERSION")))
+            .accept_encoding("identity")
+            .tls_config(tls)
+            .build();
+        Ok(config.into())
     }
 
     fn attempt(&self, url: &str, request: &Request<'_>, into: &mut Counted<'_>) -> Result<Attempt> {
-        let mut call = self.agent().get(url);
+        let mut call = self.agent()?.get(url);
         if let Some(etag) = request.etag {
             call = call.header("if-none-match", etag);
         }
         let response = match call.call() {
             Ok(response) => response,
+            Err(error) if is_of_certificates(&error) => return Err(unknown(url, &error)),
             Err(error) => return Ok(Attempt::Broken(unreachable(url, &error))),
         };
         let status = response.status().as_u16();
@@ -187,6 +199,28 @@ fn unreachable(url: &str, error: &ureq::Error) -> Error {
     Error::failed(format!("cannot reach {url}"))
         .because(error)
         .hint("check the network and the address, or use --offline with what was fetched before")
+}
+
+/// Whether a server could not show who it is: asking again changes nothing.
+fn is_of_certificates(error: &ureq::Error) -> bool {
+    let rustls = match error {
+        ureq::Error::Rustls(error) => Some(error),
+        ureq::Error::Io(error) => error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<rustls::Error>()),
+        _ => None,
+    };
+    matches!(rustls, Some(rustls::Error::InvalidCertificate(_)))
+}
+
+fn unknown(url: &str, error: &ureq::Error) -> Error {
+    Error::denied(format!(
+        "{url}: the server does not prove to be the one of that name"
+    ))
+    .because(error)
+    .hint(format!(
+        "somebody may sit in between; where the certificate is from an authority of your own, name its file in {AUTHORITIES}"
+    ))
 }
 
 fn said(url: &str, status: u16) -> Error {

@@ -9,6 +9,14 @@ use super::pins::{self, LocalFile, Pins};
 use super::{Changes, Revocations, Trust};
 use crate::{keys, names};
 
+/// Writes into the log what was decided about plugins elsewhere: grants and limits have a file of their own.
+///
+/// # Errors
+/// When the log cannot be written, or is not whole.
+pub fn note(data: &Path, events: Changes) -> Result<()> {
+    pins::update(data, |_| Ok(events)).map(drop)
+}
+
 /// A change of what is trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change<'a> {

@@ -64,6 +64,12 @@ pub enum Event {
     LocalInstalled,
     /// Such a plugin was removed.
     LocalRemoved,
+    /// A sandboxed plugin was granted something.
+    Granted,
+    /// Something of that was taken back.
+    GrantRevoked,
+    /// The user set limits for a sandboxed plugin.
+    LimitsSet,
     /// A line that was cut off in the middle of being written was taken away.
     Repaired,
 }
