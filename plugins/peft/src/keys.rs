@@ -90,8 +90,8 @@ pub fn whole_key(parameter: &str, operations: &[SiteOperation]) -> String {
     format!("{PREFIX}{parameter}")
 }
 
-/// The module and what is held of it, where a key has the form of a part at a site.
-pub(crate) fn site_of(key: &str) -> Option<&str> {
+/// The module that a tensor adapts, where its key has the form of a part at a site.
+pub fn site_of(key: &str) -> Option<&str> {
     let path = key.strip_prefix(PREFIX)?;
     [
         ".lora_A",

@@ -19,7 +19,7 @@ pub mod weights;
 pub use config::PEFT_VERSION;
 pub use dtype::Dtype;
 pub use folder::{CONFIG, Folder, Tensor, WEIGHTS};
-pub use keys::{Part, SHARED_A, SHARED_B, key, shared_key, whole_key};
+pub use keys::{Part, SHARED_A, SHARED_B, key, shared_key, site_of, whole_key};
 pub use load::{Loaded, load};
 pub use parameters::{PlanParameter, parameters};
 pub use relative::relative;
