@@ -1,5 +1,6 @@
-//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019) and the global gradient norm, over flat buffers that
-//! hold all parameters of a model one behind the other. Learning-rate schedules are left to the host.
+//! AdamW with decoupled weight decay (Loshchilov and Hutter 2019) and the global gradient norm, over flat buffers: one
+//! that holds all parameters of a model one behind the other, and three as long as what trains of them. Learning-rate
+//! schedules are left to the host.
 
 use std::ops::Range;
 
@@ -31,11 +32,14 @@ pub struct Options {
     pub gradient_factor: f32,
 }
 
-/// A part of the flat buffers that is treated alike. Parts that no group names stay as they are.
+/// A part of the parameters that is treated alike. Parts that no group names stay as they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Group {
     /// Which elements; groups come in ascending order and do not overlap.
     pub range: Range<usize>,
+    /// Where its gradients and moments begin in their buffers, which need not have room for what does not train; in
+    /// ascending order and without overlap as well.
+    pub state: usize,
     /// Whether `weight_decay` applies.
     pub decay: bool,
 }
@@ -90,10 +94,34 @@ pub fn norm(gradients: &Tensor) -> Result<f64> {
     Ok(partial.iter().sum::<f64>().sqrt())
 }
 
+/// The groups, if they lie in order inside `length` parameters and `state` gradients.
+fn check(groups: &[Group], length: usize, state: usize) -> Result<()> {
+    let (mut end, mut state_end) = (0, 0);
+    for group in groups {
+        let Range { start, end: last } = group.range;
+        if start < end || last < start || last > length {
+            return Err(Error::Range {
+                place: "adamw group",
+                value: format!("{:?}", group.range),
+                range: format!("{end}..{length}"),
+            });
+        }
+        if group.state < state_end || group.state + group.range.len() > state {
+            return Err(Error::Range {
+                place: "adamw group's state",
+                value: format!("{} of {:?}", group.state, group.range),
+                range: format!("{state_end}..{state}"),
+            });
+        }
+        (end, state_end) = (last, group.state + group.range.len());
+    }
+    Ok(())
+}
+
 /// One step on the elements of `groups`, in place; their gradients are zero afterwards.
 ///
 /// # Errors
-/// When the four flat tensors differ in length, or a group lies outside them or out of order.
+/// When gradients and moments differ in length, or a group lies outside its buffers or out of order.
 pub fn step(
     parameters: &Tensor,
     gradients: &Tensor,
@@ -102,24 +130,11 @@ pub fn step(
     groups: &[Group],
     options: &Options,
 ) -> Result<()> {
-    let length = parameters.elem_count();
-    for tensor in [gradients, first_moment, second_moment] {
-        same_size("adamw buffer", length, tensor.elem_count())?;
+    let state = gradients.elem_count();
+    for tensor in [first_moment, second_moment] {
+        same_size("adamw buffer", state, tensor.elem_count())?;
     }
-    let mut end = 0;
-    for group in groups {
-        if group.range.start < end
-            || group.range.end < group.range.start
-            || group.range.end > length
-        {
-            return Err(Error::Range {
-                place: "adamw group",
-                value: format!("{:?}", group.range),
-                range: format!("{end}..{length}"),
-            });
-        }
-        end = group.range.end;
-    }
+    check(groups, parameters.elem_count(), state)?;
     let (beta1, beta2) = options.betas;
     let power = i32::try_from(options.step).unwrap_or(i32::MAX);
     let terms = |decay: bool| {
@@ -149,13 +164,13 @@ pub fn step(
             write(first_moment, |first| {
                 write(second_moment, |second| {
                     let mut pieces = Vec::new();
-                    let mut rest = (0, parameters, gradients, first, second);
+                    let mut rest = ((0, 0), parameters, gradients, first, second);
                     for group in groups {
-                        let (mut at, p, g, m, v) = rest;
-                        let skip = group.range.start - at;
-                        at = group.range.start;
-                        let (mut p, mut g) = (&mut p[skip..], &mut g[skip..]);
-                        let (mut m, mut v) = (&mut m[skip..], &mut v[skip..]);
+                        let ((at, state), p, g, m, v) = rest;
+                        let (skip, skip_state) = (group.range.start - at, group.state - state);
+                        let mut at = group.range.start;
+                        let (mut p, mut g) = (&mut p[skip..], &mut g[skip_state..]);
+                        let (mut m, mut v) = (&mut m[skip_state..], &mut v[skip_state..]);
                         while at < group.range.end {
                             let size = PIECE.min(group.range.end - at);
                             let (p_piece, p_rest) = p.split_at_mut(size);
@@ -166,7 +181,7 @@ pub fn step(
                             (p, g, m, v) = (p_rest, g_rest, m_rest, v_rest);
                             at += size;
                         }
-                        rest = (at, p, g, m, v);
+                        rest = ((at, group.state + group.range.len()), p, g, m, v);
                     }
                     pieces
                         .into_par_iter()

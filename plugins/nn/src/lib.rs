@@ -14,6 +14,9 @@
 //! |---|---|---|
 //! | [`embedding`] | sum of table rows; backward over sorted ids | – |
 //! | [`linear`] | x·W + b in both orientations, and the gradient of a part of W | – |
+//! | [`low_rank`] | additions to linear maps by pairs of narrow matrices | Hu et al. 2021 |
+//! | [`columns`] | a factor for each column, and sums over rows | Liu et al. 2022 |
+//! | [`magnitude`] | norms of the rows of an adapted weight, without that weight | Liu et al. 2024 |
 //! | [`layer_norm`] | residual sum and its norm | Ba, Kiros and Hinton 2016 |
 //! | [`rms_norm`] | residual sum and its root-mean-square norm | Zhang and Sennrich 2019 |
 //! | [`dropout`] | masks that are functions of a counter | Srivastava et al. 2014; Salmon et al. 2011 for the counter |
@@ -36,6 +39,7 @@
 pub mod adamw;
 pub mod attention;
 mod awake;
+pub mod columns;
 pub mod composed;
 pub mod dropout;
 pub mod embedding;
@@ -47,6 +51,8 @@ mod large;
 pub mod layer_norm;
 pub mod linear;
 pub mod linear_cross_entropy;
+pub mod low_rank;
+pub mod magnitude;
 mod matmul;
 pub mod pooling;
 mod precision;

@@ -53,7 +53,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// Rows `start..start + count`.
-    fn rows(self, start: usize, count: usize) -> Self {
+    pub(crate) fn rows(self, start: usize, count: usize) -> Self {
         Self {
             data: &self.data[(start * self.row_stride).min(self.data.len())..],
             rows: count,
@@ -124,7 +124,7 @@ pub(crate) fn parallel_multiply(
 ) {
     let addend = bias.map_or(Addend::Nothing, Addend::Row);
     let kernel = Kernel::of(workspace.precision());
-    parallel(workspace, &kernel, result, a, b, addend);
+    parallel(workspace, &kernel, result, (a, b), addend);
 }
 
 /// `result += a · b`, shared out over the pool.
@@ -135,15 +135,39 @@ pub(crate) fn parallel_accumulate(
     b: Matrix<'_>,
 ) {
     let kernel = Kernel::of(workspace.precision());
-    parallel(workspace, &kernel, result, a, b, Addend::Result);
+    parallel(workspace, &kernel, result, (a, b), Addend::Result);
+}
+
+/// `result = factor · a · b`, or `result += factor · a · b`, shared out over the pool, with the result's rows `stride`
+/// apart. Always in `f32`: for factors so narrow that rounding them would save nothing.
+pub(crate) fn parallel_narrow(
+    workspace: &Workspace,
+    result: &mut [f32],
+    stride: usize,
+    (a, b): (Matrix<'_>, Matrix<'_>),
+    factor: f32,
+    accumulate: bool,
+) {
+    let addend = if accumulate {
+        Addend::Result
+    } else {
+        Addend::Nothing
+    };
+    let product = Product {
+        a,
+        b,
+        factor,
+        addend,
+        stride,
+    };
+    run(workspace, &Kernel::of(Precision::F32), result, &product);
 }
 
 fn parallel(
     workspace: &Workspace,
     kernel: &Kernel,
     result: &mut [f32],
-    a: Matrix<'_>,
-    b: Matrix<'_>,
+    (a, b): (Matrix<'_>, Matrix<'_>),
     addend: Addend<'_>,
 ) {
     assert_eq!(result.len(), a.rows * b.columns, "size of a product");
@@ -154,16 +178,20 @@ fn parallel(
         addend,
         stride: b.columns,
     };
+    run(workspace, kernel, result, &product);
+}
+
+fn run(workspace: &Workspace, kernel: &Kernel, result: &mut [f32], product: &Product<'_>) {
     if !product.check(result) {
         return;
     }
-    if few::fits(&product) {
-        few::run(kernel, &product, result, true);
+    if few::fits(product) {
+        few::run(kernel, product, result, true);
         return;
     }
-    let mut buffer = workspace.take(driver::packed_size(kernel, b));
+    let mut buffer = workspace.take(driver::packed_size(kernel, product.b));
     // SAFETY: `check` found all rows of the result inside the slice, which is borrowed mutably.
-    unsafe { driver::run(kernel, &product, result.as_mut_ptr(), &mut buffer, true) };
+    unsafe { driver::run(kernel, product, result.as_mut_ptr(), &mut buffer, true) };
     workspace.give(buffer);
 }
 
@@ -255,7 +283,7 @@ mod tests {
                     };
                     for kernel in [Kernel::of(precision), Kernel::portable(precision)] {
                         let mut found = vec![5.0; rows * columns];
-                        parallel(&ws, &kernel, &mut found, a, b, addend);
+                        parallel(&ws, &kernel, &mut found, (a, b), addend);
                         for (at, (&found, exact)) in found.iter().zip(exact).enumerate() {
                             let added = match addend {
                                 Addend::Nothing => 0.0,

@@ -33,19 +33,23 @@ pub(crate) fn norm(gradients: &Tensor) -> Result<f64> {
     Ok(partial.into_iter().map(f64::from).sum::<f64>().sqrt())
 }
 
-/// Neighbouring groups as one range, in pieces of bounded size.
-fn runs(groups: &[Group]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
+/// Groups that are neighbours in all buffers as one range with the start of its state, in pieces of bounded size.
+fn runs(groups: &[Group]) -> Vec<(Range<usize>, usize)> {
+    let mut runs: Vec<(Range<usize>, usize)> = Vec::new();
     for group in groups {
         match runs.last_mut() {
-            Some(last) if last.end == group.range.start => last.end = group.range.end,
-            _ => runs.push(group.range.clone()),
+            Some((last, state))
+                if last.end == group.range.start && *state + last.len() == group.state =>
+            {
+                last.end = group.range.end;
+            }
+            _ => runs.push((group.range.clone(), group.state)),
         }
     }
-    let pieces = runs.into_iter().flat_map(|run| {
-        let end = run.end;
+    let pieces = runs.into_iter().flat_map(|(run, state)| {
+        let Range { start, end } = run;
         run.step_by(PIECE)
-            .map(move |start| start..(start + PIECE).min(end))
+            .map(move |piece| (piece..(piece + PIECE).min(end), state + piece - start))
     });
     pieces.collect()
 }
@@ -68,12 +72,13 @@ pub(crate) fn step(
     }
     let terms = terms(false);
     let (beta1, beta2) = (f64::from(terms.beta1), f64::from(terms.beta2));
-    for run in runs(groups) {
+    for (run, state) in runs(groups) {
         if run.is_empty() {
             continue;
         }
-        let part = |flat: &Tensor| flat.narrow(0, run.start, run.len());
-        let (p, gradient) = (part(parameters)?, part(gradients)?);
+        let part = |flat: &Tensor| flat.narrow(0, state, run.len());
+        let p = parameters.narrow(0, run.start, run.len())?;
+        let gradient = part(gradients)?;
         let (first, second) = (part(first_moment)?, part(second_moment)?);
         let g = gradient.affine(f64::from(terms.gradient_factor), 0.0)?;
         let m = (first.affine(beta1, 0.0)? + g.affine(1.0 - beta1, 0.0)?)?;

@@ -279,15 +279,20 @@ fn linear_cross_entropy_with_and_without_ignored_rows() {
 
 #[test]
 fn adamw_over_groups_and_gaps() {
-    let count = 5_000;
+    let (length, count) = (5_000, 4_600);
+    // What does not train (2500..3000) has less state, or none.
     let groups = [
-        (0..2_000, true),
-        (2_000..2_500, false),
-        (3_000..count, true),
+        (0..2_000, 0, true),
+        (2_000..2_500, 2_000, false),
+        (3_000..length, 2_600, true),
     ]
-    .map(|(range, decay)| Group { range, decay });
+    .map(|(range, state, decay)| Group {
+        range,
+        state,
+        decay,
+    });
     check("adamw", || {
-        let parameters = random(1, &[count]);
+        let parameters = random(1, &[length]);
         let (first, second) = (zeros(&[count]), zeros(&[count]));
         let mut norms = Vec::new();
         let mut left = zeros(&[count]);

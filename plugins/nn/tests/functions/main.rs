@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod adamw; // ten steps against a plain f64 AdamW, groups, norm
+mod adapters; // low-rank pairs, factors of columns, norms of adapted weights
 mod composed; // the compositions for other devices ≡ the CPU's functions
 mod edges; // empty sequences, zero vectors, one pair, one class, no targets, constant rows
 mod gradients; // every backward against finite differences
