@@ -10,7 +10,7 @@ use codex_nn::attention::cached::Cache;
 use codex_nn::embedding::{self, Lookup};
 use codex_nn::rope::Rotation;
 
-use crate::parameters::{Parameters, Slot};
+use crate::parameters::Slot;
 use crate::parts::{Norm, NormSaved};
 use crate::pass::{Depth, Pass, Place};
 use block::{Block, Saved, Stream};
@@ -57,12 +57,13 @@ impl Decoder {
         embedding::forward(pass.workspace, &lookups)
     }
 
-    fn depth(&self, parameters: &Parameters) -> Depth {
+    fn depth(&self, pass: &Pass<'_>) -> Depth {
+        let parameters = pass.parameters;
         let embeddings = parameters.trains(self.tokens)
             || self.positions.is_some_and(|slot| parameters.trains(slot));
         Depth::new(
             embeddings,
-            self.blocks.iter().map(|block| block.trains(parameters)),
+            self.blocks.iter().map(|block| block.trains(pass)),
         )
     }
 
@@ -70,7 +71,7 @@ impl Decoder {
     /// it.
     pub(crate) fn forward(&self, pass: &Pass<'_>, checkpoint: bool) -> Result<(Tensor, Trace)> {
         let ws = pass.workspace;
-        let depth = self.depth(pass.parameters);
+        let depth = self.depth(pass);
         let embedded = self.embed(pass)?;
         pass.drop(&embedded, Place::Embedding)?;
         let mut stream = Stream {
@@ -82,10 +83,10 @@ impl Decoder {
             let (next, saved) = block.forward(pass, stream)?;
             stream = next;
             kept.push(if !depth.reaches(block.index) {
-                ws.recycle(saved.into_input(ws));
+                ws.recycle(saved.into_input(pass));
                 Kept::Nothing
             } else if checkpoint {
-                Kept::Input(saved.into_input(ws))
+                Kept::Input(saved.into_input(pass))
             } else {
                 Kept::All(Box::new(saved))
             });
@@ -97,7 +98,7 @@ impl Decoder {
     /// Adds all gradients to theirs, from that of the last hidden states.
     pub(crate) fn backward(&self, pass: &Pass<'_>, trace: Trace, d_hidden: Tensor) -> Result<()> {
         let ws = pass.workspace;
-        let depth = self.depth(pass.parameters);
+        let depth = self.depth(pass);
         self.norm
             .backward(pass, &d_hidden, &trace.sum, &trace.norm, None)?;
         ws.recycle(trace.sum);

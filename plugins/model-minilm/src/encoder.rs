@@ -8,7 +8,7 @@ use candle_core::Tensor;
 use codex_nn::Result;
 use codex_nn::embedding::{self, Lookup};
 
-use crate::parameters::{Parameters, Slot};
+use crate::parameters::Slot;
 use crate::parts::{Norm, NormSaved};
 use crate::pass::{Depth, Pass, Place};
 use block::{Block, Saved};
@@ -58,20 +58,21 @@ impl Encoder {
         embedding::forward(pass.workspace, &lookups)
     }
 
-    fn depth(&self, parameters: &Parameters) -> Depth {
+    fn depth(&self, pass: &Pass<'_>) -> Depth {
+        let parameters = pass.parameters;
         let tables = [self.words, self.positions, self.types];
         let embeddings =
             self.norm.trains(parameters) || tables.iter().any(|&slot| parameters.trains(slot));
         Depth::new(
             embeddings,
-            self.blocks.iter().map(|block| block.trains(parameters)),
+            self.blocks.iter().map(|block| block.trains(pass)),
         )
     }
 
     /// The last hidden states: `[tokens, hidden]`. With `checkpoint`, each block's input is all that is kept of it.
     pub(crate) fn forward(&self, pass: &Pass<'_>, checkpoint: bool) -> Result<(Tensor, Trace)> {
         let ws = pass.workspace;
-        let depth = self.depth(pass.parameters);
+        let depth = self.depth(pass);
         let embedded = self.embed(pass)?;
         let (mut hidden, norm) = self.norm.forward(pass, &embedded, None)?;
         pass.drop(&hidden, Place::Embedding)?;
@@ -80,10 +81,10 @@ impl Encoder {
             let (next, saved) = block.forward(pass, hidden)?;
             hidden = next;
             kept.push(if !depth.reaches(block.index) {
-                ws.recycle(saved.into_input(ws));
+                ws.recycle(saved.into_input(pass));
                 Kept::Nothing
             } else if checkpoint {
-                Kept::Input(saved.into_input(ws))
+                Kept::Input(saved.into_input(pass))
             } else {
                 Kept::All(Box::new(saved))
             });
@@ -99,7 +100,7 @@ impl Encoder {
     /// Adds all gradients to theirs, from that of the last hidden states.
     pub(crate) fn backward(&self, pass: &Pass<'_>, trace: Trace, d_hidden: Tensor) -> Result<()> {
         let ws = pass.workspace;
-        let depth = self.depth(pass.parameters);
+        let depth = self.depth(pass);
         let mut d_hidden = d_hidden;
         for (block, kept) in self.blocks.iter().zip(trace.kept).rev() {
             let saved = match kept {

@@ -7,14 +7,16 @@ pub(crate) mod read;
 mod sentence_transformers;
 pub(crate) mod write;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use candle_core::Tensor;
 use codex_plugin_api::{Error, Result};
 
 use crate::config::settings::Settings;
 use crate::config::task::Task;
 use crate::config::{Architecture, NetworkConfig, hugging_face};
 use crate::network::Network;
+use crate::parameters::Entry;
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
@@ -26,6 +28,27 @@ pub(crate) struct Loaded {
     pub(crate) network: Network,
     /// Parts of the head that the folder does not have and that start fresh.
     pub(crate) fresh: Vec<&'static str>,
+    /// The folder that holds the weights: the one that was asked for, or one inside it.
+    pub(crate) weights: PathBuf,
+}
+
+/// What an optimizer keeps of the parameters that train.
+#[derive(Clone, Copy)]
+pub(crate) struct OptimizerState<'a> {
+    pub(crate) entries: &'a [Entry],
+    /// Both moments, each as long as the gradients.
+    pub(crate) first: &'a Tensor,
+    pub(crate) second: &'a Tensor,
+}
+
+impl<'a> OptimizerState<'a> {
+    /// The moments with what their names begin with.
+    fn moments(&self) -> [(&'static str, &'a Tensor); 2] {
+        [
+            ("first_moment.", self.first),
+            ("second_moment.", self.second),
+        ]
+    }
 }
 
 fn unwritten(path: &Path, cause: &(dyn std::error::Error + 'static)) -> Error {
@@ -65,10 +88,18 @@ pub(crate) fn load(folder: &Path, settings: &Settings) -> Result<Loaded> {
     }
     let network = Network::new(config)?;
     let fresh = read::weights(&network, &files, settings.seed)?;
-    Ok(Loaded { network, fresh })
+    Ok(Loaded {
+        network,
+        fresh,
+        weights: inner,
+    })
 }
 
-/// Loads the weights of a folder that has all of them into a network that exists.
+/// Loads what [`write::state`] wrote into the network that it was written of.
 pub(crate) fn load_into(folder: &Path, network: &Network) -> Result<()> {
-    read::all_weights(network, &read::weight_files(folder)?)
+    let files = read::weight_files(folder)?;
+    match network.adapters.trained() {
+        Some(adapter) => read::adapter_state(network, adapter, &files),
+        None => read::all_weights(network, &files),
+    }
 }

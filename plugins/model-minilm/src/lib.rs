@@ -2,6 +2,7 @@
 //! on the CPU. The training functions are `codex-nn`'s; data, schedules, checkpoints' timing and choosing the next id in
 //! generation are the host's.
 
+mod adapters;
 mod config;
 mod decoder;
 mod device;
@@ -23,5 +24,9 @@ pub use model::MiniLm;
 const INITIALISATION: u64 = 1;
 /// Key of the random streams of dropout.
 const DROPOUT: u64 = 2;
+/// Key of the random streams of adapters' fresh values.
+const ADAPTER_START: u64 = 3;
+/// Key of adapters' own dropout, among those of a pass: none of its other places has this number.
+const ADAPTER_DROPOUT: u64 = u64::MAX - 1;
 
 codex_plugin_api::plugin! { model "minilm" => MiniLm }

@@ -1,6 +1,7 @@
 //! The model as a plugin offers it: a network with a pool of threads, a training state once training has begun, and
 //! generation sessions. The functions are left to `network`, files to `folder`.
 
+mod adapters;
 mod batch;
 mod generation;
 mod options;
@@ -13,8 +14,8 @@ use candle_core::Device;
 use codex_nn::Precision;
 use codex_nn::in_batch_negatives::Options;
 use codex_plugin_api::{
-    Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, LogLevel, Loss, Model,
-    ModelInfo, OptimizerStep, Parameter, Result, ScoreRequest, Scores, Site, TokenBatch,
+    AdapterPlan, Error, FromConfig, GradientBuffer, GradientSummary, HostRef, Ids, LogLevel, Loss,
+    Model, ModelInfo, OptimizerStep, Parameter, Result, ScoreRequest, Scores, Site, TokenBatch,
     TrainingPass, TrainingSettings,
 };
 use rayon::{ThreadPool, ThreadPoolBuilder};
@@ -25,6 +26,8 @@ use crate::device;
 use crate::failure::numeric;
 use crate::folder;
 use crate::network::Network;
+use crate::parameters::{Entry, Parameters};
+use adapters::Origin;
 use batch::Packed;
 use generation::Sessions;
 use targets::Targets;
@@ -36,6 +39,10 @@ pub struct MiniLm {
     pool: ThreadPool,
     training: Option<Training>,
     sessions: Sessions,
+    /// Seeds what adapters start with.
+    seed: u64,
+    /// `None` for a model that began fresh.
+    origin: Option<Origin>,
     /// Parts of the head that the folder did not have.
     fresh: Vec<&'static str>,
 }
@@ -101,13 +108,17 @@ impl MiniLm {
             .map_err(|cause| {
                 Error::failed(format!("cannot start {threads} threads")).because(&cause)
             })?;
-        let (mut network, fresh) = if let Some(path) = &settings.path {
+        let (mut network, fresh, origin) = if let Some(path) = &settings.path {
             let loaded = folder::load(Path::new(path), settings)?;
-            (loaded.network, loaded.fresh)
+            let origin = Origin {
+                path: path.into(),
+                weights: loaded.weights,
+            };
+            (loaded.network, loaded.fresh, Some(origin))
         } else {
             let network = Network::new(settings.network()?)?;
             network.parameters.initialise(settings.seed)?;
-            (network, Vec::new())
+            (network, Vec::new(), None)
         };
         network.parameters.move_to(device)?;
         // Every device but the CPU computes in either.
@@ -119,6 +130,8 @@ impl MiniLm {
             pool,
             training: None,
             sessions: Sessions::default(),
+            seed: settings.seed,
+            origin,
             fresh,
         })
     }
@@ -146,18 +159,15 @@ impl MiniLm {
         self.network.workspace.set_precision(precision);
     }
 
-    /// The gradients that have gathered since the last optimizer step, by the names of [`Model::parameters`]. For
-    /// tests and tools.
+    /// The gradients that have gathered since the last optimizer step, by the names of [`Model::parameters`]; empty for
+    /// one that does not train. For tests and tools.
     ///
     /// # Errors
     /// When training has not begun.
     pub fn gradient(&self, name: &str) -> Result<Vec<f32>> {
-        let gradients = self
-            .network
-            .parameters
-            .gradients()
-            .ok_or_else(training::not_begun)?;
-        self.part(name, gradients)
+        let (parameters, entry) = self.parameter(name)?;
+        let gradients = parameters.gradients().ok_or_else(training::not_begun)?;
+        Ok(numeric(codex_nn::Read::new(gradients))?[entry.state.clone()].to_vec())
     }
 
     /// The values of one parameter. For tests and tools.
@@ -165,16 +175,14 @@ impl MiniLm {
     /// # Errors
     /// When there is no such parameter.
     pub fn value(&self, name: &str) -> Result<Vec<f32>> {
-        self.part(name, self.network.parameters.values())
+        let (parameters, entry) = self.parameter(name)?;
+        Ok(numeric(codex_nn::Read::new(parameters.values()))?[entry.range.clone()].to_vec())
     }
 
-    fn part(&self, name: &str, flat: &candle_core::Tensor) -> Result<Vec<f32>> {
-        let entries = self.network.parameters.entries();
-        let entry = entries
-            .iter()
-            .find(|entry| entry.name == name)
-            .ok_or_else(|| Error::config(format!("no parameter is called {name:?}")))?;
-        Ok(numeric(codex_nn::Read::new(flat))?[entry.range.clone()].to_vec())
+    fn parameter(&self, name: &str) -> Result<(&Parameters, &Entry)> {
+        let mut stores = training::stores(&self.network);
+        let found = stores.find_map(|store| Some((store, &store.entries()[store.find(name)?])));
+        found.ok_or_else(|| Error::config(format!("no parameter is called {name:?}")))
     }
 }
 
@@ -197,7 +205,9 @@ impl Model for MiniLm {
         let config = &self.network.config;
         Ok(ModelInfo {
             architecture: config.architecture.model_type().to_owned(),
-            parameters: self.network.parameters.count() as u64,
+            parameters: training::stores(&self.network)
+                .map(|store| store.count() as u64)
+                .sum(),
             vocab_size: config.vocab_size as u32,
             max_sequence_length: config.head.max_tokens as u32,
             hidden_size: config.hidden_size as u32,
@@ -212,7 +222,7 @@ impl Model for MiniLm {
     }
 
     fn parameters(&self) -> Result<Vec<Parameter>> {
-        let entries = self.network.parameters.entries().iter();
+        let entries = training::stores(&self.network).flat_map(Parameters::entries);
         Ok(entries
             .map(|entry| Parameter {
                 name: entry.name.clone(),
@@ -311,13 +321,14 @@ impl Model for MiniLm {
 
     fn export_state(&self, folder: &str) -> Result<()> {
         let training = self.training.as_ref().ok_or_else(training::not_begun)?;
-        folder::write::model(Path::new(folder), &self.network)?;
+        folder::write::state(Path::new(folder), &self.network)?;
         training.export(&self.network, Path::new(folder))
     }
 
     fn import_state(&mut self, folder: &str) -> Result<()> {
         let training = self.training.as_mut().ok_or_else(training::not_begun)?;
         folder::load_into(Path::new(folder), &self.network)?;
+        crate::adapters::values_changed(&self.network.adapters);
         training.import(&self.network, Path::new(folder))
     }
 
@@ -329,7 +340,8 @@ impl Model for MiniLm {
                 config.head.task.word()
             )));
         }
-        if !self.fresh.is_empty() && self.training.is_none() {
+        let learned = self.training.is_some() || self.network.adapters.any_active();
+        if !self.fresh.is_empty() && !learned {
             return Err(Error::unsupported(format!(
                 "generation with a model whose folder has no {}",
                 self.fresh.join(" and no ")
@@ -354,5 +366,27 @@ impl Model for MiniLm {
 
     fn sites(&self) -> Result<Vec<Site>> {
         Ok(crate::sites::of(&self.network))
+    }
+
+    fn add_adapter(&mut self, name: &str, plan: &AdapterPlan) -> Result<()> {
+        self.add(name, plan)
+    }
+
+    fn load_adapter(&mut self, name: &str, folder: &str) -> Result<()> {
+        self.load(name, folder)
+    }
+
+    fn save_adapter(&self, name: &str, folder: &str) -> Result<()> {
+        self.save_one(name, folder)
+    }
+
+    fn activate_adapters(&mut self, names: &[String], weights: &[f32]) -> Result<()> {
+        let (network, pool) = (&mut self.network, &self.pool);
+        pool.install(|| crate::adapters::activate(network, names, weights))
+    }
+
+    fn merge_adapter(&mut self, name: &str, merged: bool) -> Result<f64> {
+        let (network, pool) = (&mut self.network, &self.pool);
+        pool.install(|| crate::adapters::merge(network, name, merged))
     }
 }

@@ -10,6 +10,7 @@ use codex_nn::linear_cross_entropy::Loss;
 use codex_nn::random::Key;
 use codex_nn::{Result, Workspace};
 
+use crate::adapters::Adapters;
 use crate::config::NetworkConfig;
 use crate::config::task::Task;
 use crate::heads::{EmbeddingHead, Head, Scored, Targets};
@@ -23,6 +24,7 @@ use trunk::Trunk;
 pub(crate) struct Network {
     pub(crate) config: NetworkConfig,
     pub(crate) parameters: Parameters,
+    pub(crate) adapters: Adapters,
     pub(crate) workspace: Workspace,
     pub(crate) head_parts: Vec<HeadPart>,
     trunk: Trunk,
@@ -53,6 +55,7 @@ impl Network {
         let head = Head::lay_out(&mut layout, prefix, trunk.tokens());
         Ok(Self {
             parameters: Parameters::new(layout.plan)?,
+            adapters: Adapters::default(),
             workspace: Workspace::new(),
             head_parts: layout.head_parts,
             trunk,
@@ -65,6 +68,7 @@ impl Network {
         let config = &self.config;
         Pass {
             parameters: &self.parameters,
+            adapters: &self.adapters,
             workspace: &self.workspace,
             tokens: *tokens,
             heads: config.heads,

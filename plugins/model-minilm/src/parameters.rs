@@ -1,6 +1,6 @@
-//! All parameters in one flat buffer, and their gradients in another: names and shapes as Transformers saves them, and
-//! the views that the functions compute with. Weights that one product can use together (query, key and value; gate
-//! and up) lie side by side and share a view. Reading and writing files is left to `folder`.
+//! All parameters in one flat buffer, and the gradients of those that train in another: names and shapes as they are
+//! saved, and the views that the functions compute with. Weights that one product can use together (query, key and
+//! value; gate and up) lie side by side and share a view. Reading and writing files is left to `folder`.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,8 +28,10 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Outermost first.
     pub(crate) shape: Vec<usize>,
-    /// Where it lies in the flat buffers.
+    /// Where it lies in the flat buffer of values.
     pub(crate) range: Range<usize>,
+    /// Where it lies in the flat buffers of gradients and moments, which hold only what trains: empty where it does not.
+    pub(crate) state: Range<usize>,
     /// How it starts.
     pub(crate) start: Start,
     /// Whether the task's loss depends on it.
@@ -41,6 +43,13 @@ pub(crate) struct Entry {
 /// A view that functions compute with: one entry, or several that lie side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Slot(usize);
+
+impl Slot {
+    /// Its number among the views of its parameters.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
 
 #[derive(Debug)]
 struct View {
@@ -65,6 +74,27 @@ pub(crate) struct GradientPart {
 impl View {
     fn holds(&self, entry: &Entry) -> bool {
         entry.range.start >= self.range.start && entry.range.end <= self.range.end
+    }
+
+    /// Finds the view's place in `gradients`, or those of its parts where only some of them train.
+    fn make_room(&mut self, entries: &[Entry], gradients: &Tensor) -> Result<()> {
+        let held: Vec<&Entry> = entries.iter().filter(|entry| self.holds(entry)).collect();
+        if held.iter().all(|entry| entry.trainable) {
+            // Entries that lie side by side do so in both buffers.
+            let start = held.first().map_or(0, |entry| entry.state.start);
+            let state = start..start + self.range.len();
+            self.gradient = Some(view(gradients, &state, &self.shape)?);
+            return Ok(());
+        }
+        let row = self.range.len() / self.shape[0].max(1);
+        for entry in held.into_iter().filter(|entry| entry.trainable) {
+            let first = (entry.range.start - self.range.start) / row.max(1);
+            self.parts.push(GradientPart {
+                rows: first..first + entry.shape[0],
+                gradient: view(gradients, &entry.state, &entry.shape)?,
+            });
+        }
+        Ok(())
     }
 }
 
@@ -109,6 +139,7 @@ impl Plan {
                 name,
                 shape,
                 range,
+                state: 0..0,
                 start,
                 reached: true,
                 trainable: true,
@@ -171,9 +202,10 @@ impl Parameters {
         Ok(())
     }
 
-    /// A flat buffer of zeros beside the values.
-    pub(crate) fn zeros(&self) -> Result<Tensor> {
-        flat(self.count(), self.values.device())
+    /// A flat buffer of zeros beside the gradients.
+    pub(crate) fn state(&self) -> Result<Tensor> {
+        let length = self.gradients.as_ref().map_or(0, Tensor::elem_count);
+        flat(length, self.values.device())
     }
 
     /// Fresh values for all parameters.
@@ -202,9 +234,50 @@ impl Parameters {
         numeric(filled)
     }
 
-    /// Every parameter, in the order of the flat buffers.
+    /// Every parameter, in the order of the flat buffer of values.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// The number of the parameter called `name`.
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.name == name)
+    }
+
+    /// The view that holds a parameter, and which of its rows the parameter is.
+    pub(crate) fn locate(&self, index: usize) -> Option<(Slot, Range<usize>)> {
+        let entry = self.entries.get(index)?;
+        let at = self.views.iter().position(|view| view.holds(entry))?;
+        let view = &self.views[at];
+        let row = (view.range.len() / view.shape[0].max(1)).max(1);
+        let first = (entry.range.start - view.range.start) / row;
+        Some((Slot(at), first..first + entry.range.len() / row))
+    }
+
+    /// Which rows of a view each of its parameters is, in order.
+    pub(crate) fn rows_of(&self, slot: Slot) -> Vec<Range<usize>> {
+        let view = &self.views[slot.0];
+        let row = (view.range.len() / view.shape[0].max(1)).max(1);
+        let held = self.entries.iter().filter(|entry| view.holds(entry));
+        held.map(|entry| {
+            let first = (entry.range.start - view.range.start) / row;
+            first..first + entry.range.len() / row
+        })
+        .collect()
+    }
+
+    /// The values of one parameter, copied.
+    pub(crate) fn copy_of(&self, index: usize) -> Result<Vec<f32>> {
+        let range = self.entries[index].range.clone();
+        let part = numeric(self.values.narrow(0, range.start, range.len()))?;
+        Ok(numeric(codex_nn::Read::new(&part))?.to_vec())
+    }
+
+    /// Sets the values of one parameter, as many as it has.
+    pub(crate) fn set(&self, index: usize, values: &[f32]) -> Result<()> {
+        let range = self.entries[index].range.clone();
+        let part = numeric(self.values.narrow(0, range.start, range.len()))?;
+        numeric(write(&part, |part| part.copy_from_slice(values)))
     }
 
     /// Number of values.
@@ -217,7 +290,7 @@ impl Parameters {
         &self.values
     }
 
-    /// The flat buffer of all gradients, while training.
+    /// The flat buffer of the gradients of what trains, once training has begun.
     pub(crate) fn gradients(&self) -> Option<&Tensor> {
         self.gradients.as_ref()
     }
@@ -227,7 +300,7 @@ impl Parameters {
         self.views[slot.0].value.as_ref().unwrap_or(&self.values)
     }
 
-    /// Where to add the gradient of a view: `None` when nothing in it trains. Notes that a gradient arrived.
+    /// Where to add the gradient of a view: `None` unless all of it trains. Notes that a gradient arrived.
     pub(crate) fn gradient(&self, slot: Slot) -> Option<&Tensor> {
         let view = &self.views[slot.0];
         if view.gradient.is_some() {
@@ -238,48 +311,47 @@ impl Parameters {
 
     /// Whether anything in a view trains.
     pub(crate) fn trains(&self, slot: Slot) -> bool {
-        self.views[slot.0].gradient.is_some()
+        let view = &self.views[slot.0];
+        view.gradient.is_some() || !view.parts.is_empty()
     }
 
-    /// The parts of a view that train, where others do not: gradients of the others need not be computed.
+    /// The parts of a view that train, where others do not: there is no room for gradients of the others. Notes that
+    /// their gradients arrived.
     pub(crate) fn gradient_parts(&self, slot: Slot) -> &[GradientPart] {
-        &self.views[slot.0].parts
+        let view = &self.views[slot.0];
+        if !view.parts.is_empty() {
+            view.received.store(true, Ordering::Relaxed);
+        }
+        &view.parts
     }
 
-    /// Makes room for gradients, all zero, and decides what trains.
+    /// Decides what trains, and makes room for the gradients of that alone, all zero.
     pub(crate) fn begin_training(&mut self, trains: impl Fn(&Entry) -> bool) -> Result<()> {
-        let gradients = match self.gradients.take() {
-            Some(gradients) => gradients,
-            None => self.zeros()?,
-        };
-        numeric(gradients.zero_set())?;
+        let mut length = 0;
         for entry in &mut self.entries {
             entry.trainable = entry.reached && trains(entry);
+            let size = if entry.trainable {
+                entry.range.len()
+            } else {
+                0
+            };
+            entry.state = length..length + size;
+            length += size;
         }
         for one in &mut self.views {
-            let (mut trained, mut frozen) = (Vec::new(), false);
-            for entry in self.entries.iter().filter(|entry| one.holds(entry)) {
-                if entry.trainable {
-                    trained.push(entry);
-                } else {
-                    frozen = true;
-                }
-            }
-            one.gradient = match trained[..] {
-                [] => None,
-                _ => Some(view(&gradients, &one.range, &one.shape)?),
-            };
+            one.gradient = None;
             one.parts.clear();
-            if frozen {
-                let row = one.range.len() / one.shape[0].max(1);
-                for entry in trained {
-                    let first = (entry.range.start - one.range.start) / row.max(1);
-                    one.parts.push(GradientPart {
-                        rows: first..first + entry.shape[0],
-                        gradient: view(&gradients, &entry.range, &entry.shape)?,
-                    });
-                }
+        }
+        let gradients = match self.gradients.take() {
+            Some(gradients) if gradients.elem_count() == length => gradients,
+            old => {
+                drop(old);
+                flat(length, self.values.device())?
             }
+        };
+        numeric(gradients.zero_set())?;
+        for one in &mut self.views {
+            one.make_room(&self.entries, &gradients)?;
         }
         self.gradients = Some(gradients);
         self.forget_received();

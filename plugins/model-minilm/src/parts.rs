@@ -1,10 +1,13 @@
 //! The parts that blocks are put together from: a linear map, a norm, an activation, each bound to its parameters.
 
+use std::ops::Range;
+
 use candle_core::Tensor;
 use codex_nn::gelu::{self, Form};
 use codex_nn::linear::{self, Orientation};
 use codex_nn::{Result, layer_norm, rms_norm, swiglu};
 
+use crate::adapters::{Attached, Gradient, Saved};
 use crate::parameters::{GradientPart, Parameters, Slot};
 use crate::pass::Pass;
 
@@ -17,50 +20,129 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
-    /// Whether its weight or its bias trains.
-    pub(crate) fn trains(&self, parameters: &Parameters) -> bool {
-        parameters.trains(self.weight) || self.bias.is_some_and(|bias| parameters.trains(bias))
+    /// Whether its weight, its bias or anything that adapters add to it trains.
+    pub(crate) fn trains(&self, pass: &Pass<'_>) -> bool {
+        let parameters = pass.parameters;
+        parameters.trains(self.weight)
+            || self.bias.is_some_and(|bias| parameters.trains(bias))
+            || pass.adapters.at(self.weight).is_some_and(Attached::trains)
     }
 
-    pub(crate) fn forward(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+    /// The output, and what adapters need for backward.
+    pub(crate) fn forward(&self, pass: &Pass<'_>, x: &Tensor) -> Result<(Tensor, Saved)> {
+        match pass.adapters.at(self.weight) {
+            None => Ok((self.base(pass, x)?, Saved::default())),
+            Some(attached) => attached.forward(pass, self, x, true),
+        }
+    }
+
+    /// The output, where no backward follows.
+    pub(crate) fn infer(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
+        match pass.adapters.at(self.weight) {
+            None => self.base(pass, x),
+            Some(attached) => Ok(attached.forward(pass, self, x, false)?.0),
+        }
+    }
+
+    /// Adds the gradients of everything that trains, from that of the output; what is frozen costs nothing. Gives what
+    /// [`Self::backward_input`] takes.
+    pub(crate) fn backward_weight(
+        &self,
+        pass: &Pass<'_>,
+        dy: &Tensor,
+        x: &Tensor,
+        saved: Saved,
+    ) -> Result<Gradient> {
+        let gradient = match pass.adapters.at(self.weight) {
+            None => Gradient::default(),
+            Some(attached) => attached.backward(pass, self, dy, x, saved)?,
+        };
+        self.base_backward_weight(pass, gradient.of_base(dy), x)?;
+        Ok(gradient)
+    }
+
+    /// The gradient of the input.
+    pub(crate) fn backward_input(
+        &self,
+        pass: &Pass<'_>,
+        dy: &Tensor,
+        gradient: Gradient,
+    ) -> Result<Tensor> {
+        match pass.adapters.at(self.weight) {
+            None => self.base_backward_input(pass, dy),
+            Some(attached) => attached.backward_input(pass, self, dy, gradient),
+        }
+    }
+
+    /// The output without adapters.
+    pub(crate) fn base(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
         let weight = pass.parameters.value(self.weight);
         let bias = self.bias.map(|slot| pass.parameters.value(slot));
         linear::forward(pass.workspace, x, weight, bias, self.orientation)
     }
 
-    pub(crate) fn backward_input(&self, pass: &Pass<'_>, dy: &Tensor) -> Result<Tensor> {
+    /// The gradient of the input by way of the map without adapters.
+    pub(crate) fn base_backward_input(&self, pass: &Pass<'_>, dy: &Tensor) -> Result<Tensor> {
         let weight = pass.parameters.value(self.weight);
         linear::backward_input(pass.workspace, dy, weight, self.orientation)
     }
 
-    /// Adds the gradients of weight and bias; what is frozen costs nothing.
-    pub(crate) fn backward_weight(&self, pass: &Pass<'_>, dy: &Tensor, x: &Tensor) -> Result<()> {
+    /// The maps side by side that it consists of.
+    pub(crate) fn parts(&self, pass: &Pass<'_>) -> Result<Vec<LinearPart>> {
+        let weight = pass.parameters.value(self.weight);
+        let bias = self.bias.map(|slot| pass.parameters.value(slot));
+        let parts = pass.parameters.rows_of(self.weight);
+        let single = parts.len() < 2;
+        parts
+            .into_iter()
+            .map(|rows| {
+                // Only maps of which each row is an output lie side by side.
+                let outputs = match self.orientation {
+                    Orientation::InOut => 0..self.orientation.sizes(weight)?.1,
+                    Orientation::OutIn => rows,
+                };
+                let part = |tensor: &Tensor| tensor.narrow(0, outputs.start, outputs.len());
+                Ok(LinearPart {
+                    weight: if single {
+                        weight.clone()
+                    } else {
+                        part(weight)?
+                    },
+                    bias: bias.map(part).transpose()?,
+                    outputs: outputs.clone(),
+                })
+            })
+            .collect()
+    }
+
+    fn base_backward_weight(&self, pass: &Pass<'_>, dy: &Tensor, x: &Tensor) -> Result<()> {
         let (ws, parameters) = (pass.workspace, pass.parameters);
-        let mut weight = parameters.gradient(self.weight);
-        let mut bias = self.bias.and_then(|slot| parameters.gradient(slot));
+        let weight = parameters.gradient(self.weight);
+        let bias = self.bias.and_then(|slot| parameters.gradient(slot));
+        linear::backward_weight(ws, dy, x, weight, bias, self.orientation)?;
         // Of maps that lie side by side, those that train alone.
-        for part in parameters.gradient_parts(self.weight) {
-            weight = None;
-            let dy = columns(dy, part)?;
-            linear::backward_weight(ws, &dy, x, Some(&part.gradient), None, self.orientation)?;
+        let part = |part: &GradientPart, weight, bias| {
+            let outputs = part.rows.clone();
+            linear::backward_weight_part(ws, dy, outputs, x, weight, bias, self.orientation)
+        };
+        for weight in parameters.gradient_parts(self.weight) {
+            part(weight, Some(&weight.gradient), None)?;
         }
-        for part in self
-            .bias
-            .iter()
-            .flat_map(|&bias| parameters.gradient_parts(bias))
-        {
-            bias = None;
-            let dy = columns(dy, part)?;
-            linear::backward_weight(ws, &dy, x, None, Some(&part.gradient), self.orientation)?;
+        if let Some(slot) = self.bias {
+            for bias in parameters.gradient_parts(slot) {
+                part(bias, None, Some(&bias.gradient))?;
+            }
         }
-        linear::backward_weight(ws, dy, x, weight, bias, self.orientation)
+        Ok(())
     }
 }
 
-/// The columns of an output's gradient that belong to a part of the map.
-fn columns(dy: &Tensor, part: &GradientPart) -> Result<Tensor> {
-    let columns = dy.narrow(1, part.rows.start, part.rows.len())?;
-    Ok(columns.contiguous()?)
+/// One of the maps that lie side by side.
+pub(crate) struct LinearPart {
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
+    /// Which columns of the whole output are its own.
+    pub(crate) outputs: Range<usize>,
 }
 
 /// A norm of either family.

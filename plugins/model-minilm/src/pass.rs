@@ -8,6 +8,7 @@ use codex_nn::random::Key;
 use codex_nn::rope::Rotation;
 use codex_nn::{Result, Sequences, Workspace};
 
+use crate::adapters::Adapters;
 use crate::parameters::Parameters;
 
 /// Packed tokens of one pass, checked against the network's limits by the caller.
@@ -24,6 +25,7 @@ pub(crate) struct Tokens<'a> {
 /// What is the same for all parts in one pass.
 pub(crate) struct Pass<'a> {
     pub(crate) parameters: &'a Parameters,
+    pub(crate) adapters: &'a Adapters,
     pub(crate) workspace: &'a Workspace,
     pub(crate) tokens: Tokens<'a>,
     pub(crate) heads: Heads,

@@ -2,12 +2,12 @@
 //! differ in the parts only. Embeddings and the last norm are left to `decoder`.
 
 use candle_core::Tensor;
+use codex_nn::Result;
 use codex_nn::attention::cached::{self, Cache};
 use codex_nn::attention::{self, Heads, Mask};
 use codex_nn::rope;
-use codex_nn::{Result, Workspace};
 
-use crate::parameters::Parameters;
+use crate::adapters;
 use crate::parts::{Activation, Linear, Norm, NormSaved};
 use crate::pass::{Pass, Place};
 
@@ -60,11 +60,30 @@ pub(crate) struct Saved {
     mlp_normed: Tensor,
     up: Tensor,
     activated: Tensor,
+    added: Added,
+}
+
+/// What adapters need for the backward of each linear map.
+#[derive(Default)]
+struct Added {
+    qkv: adapters::Saved,
+    output: adapters::Saved,
+    up: adapters::Saved,
+    down: adapters::Saved,
 }
 
 impl Saved {
     /// Keeps the block's input alone, for computing the rest again.
-    pub(crate) fn into_input(self, workspace: &Workspace) -> Tensor {
+    pub(crate) fn into_input(self, pass: &Pass<'_>) -> Tensor {
+        let Added {
+            qkv,
+            output,
+            up,
+            down,
+        } = self.added;
+        for added in [qkv, output, up, down] {
+            added.recycle(pass);
+        }
         // Not `mlp_sum`: the stream still holds it.
         for tensor in [
             self.normed,
@@ -74,7 +93,7 @@ impl Saved {
             self.up,
             self.activated,
         ] {
-            workspace.recycle(tensor);
+            pass.workspace.recycle(tensor);
         }
         self.sum
     }
@@ -86,13 +105,16 @@ impl Block {
     pub(crate) fn forward(&self, pass: &Pass<'_>, stream: Stream) -> Result<(Stream, Saved)> {
         let (ws, block) = (pass.workspace, self.index);
         let (sum, normed, norm) = stream.norm(pass, &self.attention_norm)?;
-        let qkv = self.qkv.forward(pass, &normed)?;
+        let mut added = Added::default();
+        let (qkv, saved) = self.qkv.forward(pass, &normed)?;
+        added.qkv = saved;
         rotate(pass, &qkv)?;
         let drop = pass.dropout(Place::Attention { block });
         let sequences = pass.tokens.sequences;
         let (seen, attention) =
             attention::forward(ws, &qkv, sequences, pass.heads, Mask::Causal, drop.as_ref())?;
-        let addition = self.output.forward(pass, &seen)?;
+        let (addition, saved) = self.output.forward(pass, &seen)?;
+        added.output = saved;
         pass.drop(&addition, Place::AfterAttention { block })?;
 
         let stream = Stream {
@@ -100,9 +122,11 @@ impl Block {
             addition: Some(addition),
         };
         let (mlp_sum, mlp_normed, mlp_norm) = stream.norm(pass, &self.mlp_norm)?;
-        let up = self.up.forward(pass, &mlp_normed)?;
+        let (up, saved) = self.up.forward(pass, &mlp_normed)?;
+        added.up = saved;
         let activated = self.activation.forward(pass, &up)?;
-        let addition = self.down.forward(pass, &activated)?;
+        let (addition, saved) = self.down.forward(pass, &activated)?;
+        added.down = saved;
         pass.drop(&addition, Place::AfterMlp { block })?;
         let stream = Stream {
             sum: mlp_sum.clone(),
@@ -120,22 +144,23 @@ impl Block {
             mlp_normed,
             up,
             activated,
+            added,
         };
         Ok((stream, saved))
     }
 
     /// Whether anything in the block trains.
-    pub(crate) fn trains(&self, parameters: &Parameters) -> bool {
-        self.attention_trains(parameters)
-            || self.mlp_norm.trains(parameters)
-            || self.up.trains(parameters)
-            || self.down.trains(parameters)
+    pub(crate) fn trains(&self, pass: &Pass<'_>) -> bool {
+        self.attention_trains(pass)
+            || self.mlp_norm.trains(pass.parameters)
+            || self.up.trains(pass)
+            || self.down.trains(pass)
     }
 
-    fn attention_trains(&self, parameters: &Parameters) -> bool {
-        self.attention_norm.trains(parameters)
-            || self.qkv.trains(parameters)
-            || self.output.trains(parameters)
+    fn attention_trains(&self, pass: &Pass<'_>) -> bool {
+        self.attention_norm.trains(pass.parameters)
+            || self.qkv.trains(pass)
+            || self.output.trains(pass)
     }
 
     /// From the gradient of the stream after the block to that before it, if anything `below` needs it; adds the
@@ -151,19 +176,24 @@ impl Block {
         // Half a block: what it adds has the stream's gradient, masked where dropout was.
         let d_addition = pass.masked(&d_stream, Place::AfterMlp { block })?;
         let d_out = d_addition.as_ref().unwrap_or(&d_stream);
-        self.down.backward_weight(pass, d_out, &saved.activated)?;
-        let d_activated = self.down.backward_input(pass, d_out)?;
+        let added = saved.added;
+        let inner = self
+            .down
+            .backward_weight(pass, d_out, &saved.activated, added.down)?;
+        let d_activated = self.down.backward_input(pass, d_out, inner)?;
         ws.recycle(saved.activated);
         pass.recycle(d_addition);
         let d_up = self.activation.backward(pass, d_activated, &saved.up)?;
         ws.recycle(saved.up);
-        self.up.backward_weight(pass, &d_up, &saved.mlp_normed)?;
+        let inner = self
+            .up
+            .backward_weight(pass, &d_up, &saved.mlp_normed, added.up)?;
         ws.recycle(saved.mlp_normed);
-        let below_mlp = below || self.attention_trains(pass.parameters);
+        let below_mlp = below || self.attention_trains(pass);
         if !below_mlp && !self.mlp_norm.trains(pass.parameters) {
             return Ok(None);
         }
-        let d_sum = self.up.backward_input(pass, &d_up)?;
+        let d_sum = self.up.backward_input(pass, &d_up, inner)?;
         ws.recycle(d_up);
         self.mlp_norm.backward(
             pass,
@@ -180,8 +210,10 @@ impl Block {
 
         let d_addition = pass.masked(&d_sum, Place::AfterAttention { block })?;
         let d_out = d_addition.as_ref().unwrap_or(&d_sum);
-        self.output.backward_weight(pass, d_out, &saved.seen)?;
-        let d_seen = self.output.backward_input(pass, d_out)?;
+        let inner = self
+            .output
+            .backward_weight(pass, d_out, &saved.seen, added.output)?;
+        let d_seen = self.output.backward_input(pass, d_out, inner)?;
         pass.recycle(d_addition);
         let drop = pass.dropout(Place::Attention { block });
         let d_qkv = attention::backward(
@@ -202,12 +234,14 @@ impl Block {
             let positions = pass.tokens.positions;
             rope::backward(&d_qkv, rotated_heads(pass.heads), positions, rotation)?;
         }
-        self.qkv.backward_weight(pass, &d_qkv, &saved.normed)?;
+        let inner = self
+            .qkv
+            .backward_weight(pass, &d_qkv, &saved.normed, added.qkv)?;
         ws.recycle(saved.normed);
         if !below && !self.attention_norm.trains(pass.parameters) {
             return Ok(None);
         }
-        let d_input = self.qkv.backward_input(pass, &d_qkv)?;
+        let d_input = self.qkv.backward_input(pass, &d_qkv, inner)?;
         ws.recycle(d_qkv);
         self.attention_norm
             .backward(pass, &d_input, &saved.sum, &saved.norm, Some(&d_sum))?;
@@ -227,7 +261,7 @@ impl Block {
         let summed = stream.addition.is_some().then(|| stream.sum.clone());
         let (sum, normed, _) = stream.norm(pass, &self.attention_norm)?;
         pass.recycle(summed);
-        let qkv = self.qkv.forward(pass, &normed)?;
+        let qkv = self.qkv.infer(pass, &normed)?;
         ws.recycle(normed);
         rotate(pass, &qkv)?;
         let seen = match caches {
@@ -245,7 +279,7 @@ impl Block {
             }
         };
         ws.recycle(qkv);
-        let addition = self.output.forward(pass, &seen)?;
+        let addition = self.output.infer(pass, &seen)?;
         ws.recycle(seen);
         let old = sum.clone();
         let stream = Stream {
@@ -254,11 +288,11 @@ impl Block {
         };
         let (sum, normed, _) = stream.norm(pass, &self.mlp_norm)?;
         ws.recycle(old);
-        let up = self.up.forward(pass, &normed)?;
+        let up = self.up.infer(pass, &normed)?;
         ws.recycle(normed);
         let activated = self.activation.forward(pass, &up)?;
         ws.recycle(up);
-        let addition = self.down.forward(pass, &activated)?;
+        let addition = self.down.infer(pass, &activated)?;
         ws.recycle(activated);
         Ok(Stream {
             sum,

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
@@ -13,10 +14,10 @@ use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
-use super::{INDEX, OPTIMIZER, WEIGHTS, names};
+use super::{INDEX, OPTIMIZER, OptimizerState, WEIGHTS, names};
 use crate::failure::numeric;
 use crate::network::Network;
-use crate::parameters::Entry;
+use crate::parameters::{Entry, Parameters};
 
 /// The files that hold a folder's weights.
 pub(crate) fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -118,13 +119,13 @@ fn each_tensor(
     sorted.iter().try_for_each(|(name, view)| take(name, view))
 }
 
-/// Copies one tensor into its place in the flat buffer `target`.
+/// Copies one tensor of `entry` to `range` of the flat buffer `target`.
 fn fill(
     path: &Path,
     name: &str,
     view: &TensorView<'_>,
     entry: &Entry,
-    target: &Tensor,
+    (target, range): (&Tensor, &Range<usize>),
 ) -> Result<()> {
     if view.shape() != entry.shape {
         return Err(Error::data(format!(
@@ -137,7 +138,7 @@ fn fill(
     }
     let data = view.data();
     let copied = write(target, |target| {
-        let target = &mut target[entry.range.clone()];
+        let target = &mut target[range.clone()];
         match view.dtype() {
             Dtype::F32 => {
                 for (target, bytes) in target.iter_mut().zip(data.as_chunks::<4>().0) {
@@ -176,7 +177,20 @@ fn all_seen(
     prefix: &str,
     files: &[PathBuf],
 ) -> Result<()> {
-    let mut missing = (0..entries.len()).filter(|index| !seen.contains(index));
+    none_missing(
+        entries,
+        (0..entries.len()).filter(|index| !seen.contains(index)),
+        prefix,
+        files,
+    )
+}
+
+fn none_missing(
+    entries: &[Entry],
+    mut missing: impl Iterator<Item = usize>,
+    prefix: &str,
+    files: &[PathBuf],
+) -> Result<()> {
     let Some(first) = missing.next() else {
         return Ok(());
     };
@@ -217,8 +231,8 @@ fn fill_from(
                 _ if skip(&place) => Ok(()),
                 Some(&index) => {
                     seen.insert(index);
-                    let values = network.parameters.values();
-                    fill(file, name, view, &entries[index], values)
+                    let (entry, values) = (&entries[index], network.parameters.values());
+                    fill(file, name, view, entry, (values, &entry.range))
                 }
                 None if names::is_spare(config, &place) => Ok(()),
                 None => Err(Error::data(format!(
@@ -238,6 +252,40 @@ fn fill_from(
 pub(super) fn all_weights(network: &Network, files: &[PathBuf]) -> Result<()> {
     let seen = fill_from(network, files, |_| false)?;
     all_seen(network.parameters.entries(), &seen, "", files)
+}
+
+/// Fills what the adapter that trains consists of, as [`super::write::state`] wrote it.
+pub(super) fn adapter_state(
+    network: &Network,
+    adapter: &Parameters,
+    files: &[PathBuf],
+) -> Result<()> {
+    let stores = [&network.parameters, adapter];
+    let mut seen = [BTreeSet::new(), BTreeSet::new()];
+    for file in files {
+        each_tensor(file, |name, view| {
+            for (store, seen) in stores.into_iter().zip(&mut seen) {
+                let Some(index) = store.find(name) else {
+                    continue;
+                };
+                seen.insert(index);
+                let entry = &store.entries()[index];
+                return fill(file, name, view, entry, (store.values(), &entry.range));
+            }
+            Err(Error::data(format!(
+                "{}: tensor {name} of shape {:?} has no place in the adapter that trains",
+                file.display(),
+                view.shape()
+            ))
+            .hint("the checkpoint is of another adapter"))
+        })?;
+    }
+    let [base, added] = seen;
+    let entries = network.parameters.entries();
+    let whole = (0..entries.len()).filter(|&index| network.adapters.trains_whole(&entries[index]));
+    let missing = whole.filter(|index| !base.contains(index));
+    none_missing(entries, missing, "", files)?;
+    all_seen(adapter.entries(), &added, "", files)
 }
 
 /// Fills the parameters of `network` from the `files` of a folder of any class. Parts of the head that the folder's
@@ -267,34 +315,32 @@ pub(super) fn weights(
     Ok(fresh)
 }
 
-/// Fills both moments from `optimizer.safetensors` and gives the number of steps made.
-pub(crate) fn optimizer(
-    folder: &Path,
-    entries: &[Entry],
-    first: &Tensor,
-    second: &Tensor,
-) -> Result<u64> {
+/// Fills both moments of what trains from `optimizer.safetensors` and gives the number of steps made. Moments of
+/// parameters that do not train are left out: they were zeros.
+pub(crate) fn optimizer(folder: &Path, states: &[OptimizerState<'_>]) -> Result<u64> {
     let path = folder.join(OPTIMIZER);
-    let mut seen = [BTreeSet::new(), BTreeSet::new()];
+    let mut seen = vec![[BTreeSet::new(), BTreeSet::new()]; states.len()];
     let mut step = None;
-    let moments = [("first_moment.", first), ("second_moment.", second)];
     each_tensor(&path, |name, view| {
         if name == "step" && view.dtype() == Dtype::I64 && view.shape().is_empty() {
-            step = view
-                .data()
-                .as_chunks::<8>()
-                .0
-                .first()
-                .map(|bytes| i64::from_le_bytes(*bytes));
+            let bytes = view.data().as_chunks::<8>().0.first();
+            step = bytes.map(|bytes| i64::from_le_bytes(*bytes));
             return Ok(());
         }
-        for (which, (prefix, target)) in moments.iter().enumerate() {
-            let Some(rest) = name.strip_prefix(prefix) else {
-                continue;
-            };
-            if let Some(index) = entries.iter().position(|entry| entry.name == rest) {
+        for (state, seen) in states.iter().zip(&mut seen) {
+            for (which, (prefix, target)) in state.moments().into_iter().enumerate() {
+                let Some(rest) = name.strip_prefix(prefix) else {
+                    continue;
+                };
+                let Some(index) = state.entries.iter().position(|entry| entry.name == rest) else {
+                    continue;
+                };
                 seen[which].insert(index);
-                return fill(&path, name, view, &entries[index], target);
+                let entry = &state.entries[index];
+                if !entry.trainable {
+                    return Ok(());
+                }
+                return fill(&path, name, view, entry, (target, &entry.state));
             }
         }
         Err(Error::data(format!(
@@ -304,8 +350,13 @@ pub(crate) fn optimizer(
         .hint("the checkpoint is of another model"))
     })?;
     let files = [path];
-    for (seen, (prefix, _)) in seen.iter().zip(moments) {
-        all_seen(entries, seen, prefix, &files)?;
+    for (state, seen) in states.iter().zip(&seen) {
+        for (seen, (prefix, _)) in seen.iter().zip(state.moments()) {
+            let entries = state.entries;
+            let trained = (0..entries.len()).filter(|&index| entries[index].trainable);
+            let missing = trained.filter(|index| !seen.contains(index));
+            none_missing(entries, missing, prefix, &files)?;
+        }
     }
     step.and_then(|step| u64::try_from(step).ok())
         .ok_or_else(|| {

@@ -2,14 +2,15 @@
 
 use std::borrow::Cow;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::Path;
 
-use candle_core::Tensor;
 use codex_nn::Read;
 use codex_plugin_api::Result;
 use safetensors::{Dtype, View, serialize_to_file};
 
-use super::{CONFIG, OPTIMIZER, WEIGHTS, sentence_transformers, unwritten};
+use super::{CONFIG, OPTIMIZER, OptimizerState, WEIGHTS, sentence_transformers, unwritten};
+use crate::adapters;
 use crate::config::Architecture;
 use crate::config::task::Task;
 use crate::failure::numeric;
@@ -62,20 +63,29 @@ fn save(path: &Path, parts: Vec<(String, Part<'_>)>) -> Result<()> {
     serialize_to_file(parts, Some(metadata), path).map_err(|cause| unwritten(path, &cause))
 }
 
-fn parts<'a>(prefix: &str, entries: &'a [Entry], values: &'a [f32]) -> Vec<(String, Part<'a>)> {
-    entries
-        .iter()
-        .map(|entry| {
-            let numbers = Numbers::F32(&values[entry.range.clone()]);
-            let shape = &entry.shape;
-            (format!("{prefix}{}", entry.name), Part { shape, numbers })
-        })
-        .collect()
+/// The values of a parameter, at `range` of a flat buffer.
+fn part<'a>(
+    prefix: &str,
+    entry: &'a Entry,
+    values: &'a [f32],
+    range: Range<usize>,
+) -> (String, Part<'a>) {
+    let numbers = Numbers::F32(&values[range]);
+    let shape = &entry.shape;
+    (format!("{prefix}{}", entry.name), Part { shape, numbers })
 }
 
-/// Writes `config.json` and `model.safetensors`, and beside an encoder of embeddings what sentence-transformers needs.
+/// Writes `config.json` and `model.safetensors`, with what is merged and without what only applies, and beside an encoder of embeddings what sentence-transformers needs.
 pub(crate) fn export(folder: &Path, network: &Network) -> Result<()> {
-    model(folder, network)?;
+    config_of(folder, network)?;
+    let others = adapters::without_active(network)?;
+    let values = numeric(Read::new(network.parameters.values()))?;
+    let entries = network.parameters.entries().iter().enumerate();
+    let parts = entries.map(|(index, entry)| match others.get(&index) {
+        Some(values) => part("", entry, values, 0..values.len()),
+        None => part("", entry, &values, entry.range.clone()),
+    });
+    save(&folder.join(WEIGHTS), parts.collect())?;
     let config = &network.config;
     if config.architecture == Architecture::Bert && config.head.task == Task::Embedding {
         sentence_transformers::write(folder, config)?;
@@ -83,30 +93,45 @@ pub(crate) fn export(folder: &Path, network: &Network) -> Result<()> {
     Ok(())
 }
 
-/// Writes `config.json` and `model.safetensors`.
-pub(crate) fn model(folder: &Path, network: &Network) -> Result<()> {
+fn config_of(folder: &Path, network: &Network) -> Result<()> {
     let path = folder.join(CONFIG);
     let text = format!("{:#}\n", network.config.to_json());
-    std::fs::write(&path, text).map_err(|cause| unwritten(&path, &cause))?;
-    let values = numeric(Read::new(network.parameters.values()))?;
-    save(
-        &folder.join(WEIGHTS),
-        parts("", network.parameters.entries(), &values),
-    )
+    std::fs::write(&path, text).map_err(|cause| unwritten(&path, &cause))
 }
 
-/// Writes `optimizer.safetensors`: both moments of every parameter, and the number of steps made.
-pub(crate) fn optimizer(
-    folder: &Path,
-    entries: &[Entry],
-    first: &Tensor,
-    second: &Tensor,
-    step: u64,
-) -> Result<()> {
-    let first = numeric(Read::new(first))?;
-    let second = numeric(Read::new(second))?;
-    let mut all = parts("first_moment.", entries, &first);
-    all.extend(parts("second_moment.", entries, &second));
+/// Writes `config.json` and `model.safetensors` with everything that training may change: all parameters, or those of the
+/// adapter that trains.
+pub(crate) fn state(folder: &Path, network: &Network) -> Result<()> {
+    config_of(folder, network)?;
+    let values = numeric(Read::new(network.parameters.values()))?;
+    let adapter = network.adapters.trained();
+    let entries = network.parameters.entries().iter();
+    let own = entries.filter(|entry| adapter.is_none() || network.adapters.trains_whole(entry));
+    let mut all: Vec<_> = own
+        .map(|entry| part("", entry, &values, entry.range.clone()))
+        .collect();
+    let added = adapter.map(|adapter| Read::new(adapter.values()));
+    let added = numeric(added.transpose())?;
+    if let (Some(adapter), Some(values)) = (adapter, &added) {
+        let entries = adapter.entries().iter();
+        all.extend(entries.map(|entry| part("", entry, values, entry.range.clone())));
+    }
+    save(&folder.join(WEIGHTS), all)
+}
+
+/// Writes `optimizer.safetensors`: both moments of every parameter that trains, and the number of steps made.
+pub(crate) fn optimizer(folder: &Path, states: &[OptimizerState<'_>], step: u64) -> Result<()> {
+    let mut moments = Vec::new();
+    for state in states {
+        for (prefix, values) in state.moments() {
+            moments.push((prefix, state, numeric(Read::new(values))?));
+        }
+    }
+    let mut all = Vec::new();
+    for (prefix, state, values) in &moments {
+        let trained = state.entries.iter().filter(|entry| entry.trainable);
+        all.extend(trained.map(|entry| part(prefix, entry, values, entry.state.clone())));
+    }
     let numbers = Numbers::I64(i64::try_from(step).unwrap_or(i64::MAX));
     all.push((
         "step".to_owned(),

@@ -45,21 +45,17 @@ impl MaskedLmHead {
         }
     }
 
-    /// Gives (before the activation, after it, normed, what the norm's backward needs).
-    fn transform(
-        &self,
-        pass: &Pass<'_>,
-        x: &Tensor,
-    ) -> Result<(Tensor, Tensor, Tensor, NormSaved)> {
-        let dense = self.dense.forward(pass, x)?;
-        let activated = self.activation.forward(pass, &dense)?;
+    /// From the dense layer's output to (after the activation, normed, what the norm's backward needs).
+    fn transform(&self, pass: &Pass<'_>, dense: &Tensor) -> Result<(Tensor, Tensor, NormSaved)> {
+        let activated = self.activation.forward(pass, dense)?;
         let (normed, saved) = self.norm.forward(pass, &activated, None)?;
-        Ok((dense, activated, normed, saved))
+        Ok((activated, normed, saved))
     }
 
     /// The same where no backward follows.
     fn transformed(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
-        let (dense, activated, normed, _) = self.transform(pass, x)?;
+        let dense = self.dense.infer(pass, x)?;
+        let (activated, normed, _) = self.transform(pass, &dense)?;
         pass.workspace.recycle(dense);
         pass.workspace.recycle(activated);
         Ok(normed)
@@ -78,7 +74,8 @@ impl MaskedLmHead {
         let tokens = hidden.dims2()?.0;
         let x = rows::gather(ws, &hidden, &at)?;
         ws.recycle(hidden);
-        let (dense, activated, normed, saved) = self.transform(pass, &x)?;
+        let (dense, added) = self.dense.forward(pass, &x)?;
+        let (activated, normed, saved) = self.transform(pass, &dense)?;
         let (loss, d_normed) = linear_cross_entropy::forward_backward(
             ws,
             &normed,
@@ -95,9 +92,9 @@ impl MaskedLmHead {
         ws.recycle(activated);
         let d_dense = self.activation.backward(pass, d_normed, &dense)?;
         ws.recycle(dense);
-        self.dense.backward_weight(pass, &d_dense, &x)?;
+        let inner = self.dense.backward_weight(pass, &d_dense, &x, added)?;
         ws.recycle(x);
-        let d_x = self.dense.backward_input(pass, &d_dense)?;
+        let d_x = self.dense.backward_input(pass, &d_dense, inner)?;
         ws.recycle(d_dense);
         let d_hidden = rows::scatter(ws, &d_x, &at, tokens)?;
         ws.recycle(d_x);

@@ -5,6 +5,7 @@ use candle_core::Tensor;
 use codex_nn::linear_cross_entropy::{Loss, Score};
 use codex_nn::{Error, Result, Sequences, rows, sequence_loss, tanh};
 
+use crate::adapters;
 use crate::config::Architecture;
 use crate::network::layout::Layout;
 use crate::parts::Linear;
@@ -81,6 +82,8 @@ struct Saved {
     pooled: Option<Tensor>,
     /// What the classifier read.
     read: Tensor,
+    /// What adapters need for the backward of pooler and classifier.
+    added: (adapters::Saved, adapters::Saved),
 }
 
 impl SequenceHead {
@@ -134,10 +137,12 @@ impl SequenceHead {
         let at = self.rows(pass.tokens.sequences);
         let x = rows::gather(ws, &hidden, &at)?;
         ws.recycle(hidden);
+        let mut added = (adapters::Saved::default(), adapters::Saved::default());
         let (pooled, read) = match &self.pooler {
             None => (None, x.clone()),
             Some(pooler) => {
-                let dense = pooler.forward(pass, &x)?;
+                let (dense, saved) = pooler.forward(pass, &x)?;
+                added.0 = saved;
                 let pooled = tanh::forward(ws, &dense)?;
                 ws.recycle(dense);
                 let read = ws.copy(&pooled)?;
@@ -145,12 +150,14 @@ impl SequenceHead {
                 (Some(pooled), read)
             }
         };
-        let outputs = self.classifier.forward(pass, &read)?;
+        let (outputs, saved) = self.classifier.forward(pass, &read)?;
+        added.1 = saved;
         let saved = Saved {
             at,
             x,
             pooled,
             read,
+            added,
         };
         Ok((outputs, saved))
     }
@@ -173,14 +180,15 @@ impl SequenceHead {
                 return Err(Error::Unsupported("training without labels".to_owned()));
             }
         };
-        self.classifier
-            .backward_weight(pass, &d_outputs, &saved.read)?;
-        let mut d_x = self.classifier.backward_input(pass, &d_outputs)?;
+        let classifier = &self.classifier;
+        let added = saved.added;
+        let inner = classifier.backward_weight(pass, &d_outputs, &saved.read, added.1)?;
+        let mut d_x = classifier.backward_input(pass, &d_outputs, inner)?;
         if let (Some(pooler), Some(pooled)) = (&self.pooler, &saved.pooled) {
             pass.drop_backward(&d_x, Place::Classifier)?;
             tanh::backward(&d_x, pooled)?;
-            pooler.backward_weight(pass, &d_x, &saved.x)?;
-            d_x = pooler.backward_input(pass, &d_x)?;
+            let inner = pooler.backward_weight(pass, &d_x, &saved.x, added.0)?;
+            d_x = pooler.backward_input(pass, &d_x, inner)?;
         }
         let d_hidden = rows::scatter(ws, &d_x, &saved.at, tokens)?;
         Ok((loss, d_hidden))

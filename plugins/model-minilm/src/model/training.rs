@@ -1,11 +1,12 @@
 //! The training state: what trains, AdamW's moments, and the pass and step over them. Schedules, accumulation and
 //! stopping are left to the host.
 
+mod moments;
+
 use std::path::Path;
 
-use candle_core::Tensor;
 use codex_nn::Read;
-use codex_nn::adamw::{self, Group, Options};
+use codex_nn::adamw::{self, Options};
 use codex_nn::in_batch_negatives::Options as LossOptions;
 use codex_nn::random::Key;
 use codex_plugin_api::{
@@ -18,20 +19,20 @@ use super::batch::Packed;
 use super::options;
 use super::targets::Targets;
 use crate::DROPOUT;
-use crate::config::task::Task;
+use crate::adapters;
 use crate::failure::numeric;
-use crate::folder;
+use crate::folder::{self, OptimizerState};
 use crate::network::{self, Network};
-use crate::parameters::Entry;
+use crate::parameters::{Entry, Parameters};
+use moments::Moments;
 
 /// What begins with `begin_training`.
 pub(super) struct Training {
     settings: TrainingSettings,
     /// What the task's loss takes beyond them.
     pub(super) options: LossOptions,
-    groups: Vec<Group>,
-    first_moment: Tensor,
-    second_moment: Tensor,
+    /// One for each of [`stores`].
+    moments: Vec<Moments>,
     /// Optimizer steps made.
     steps: u64,
 }
@@ -53,25 +54,19 @@ fn fits(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
-/// Neighbouring parameters that are treated alike, as one group.
-fn groups(entries: &[Entry], matrices_only: bool) -> Vec<Group> {
-    let mut groups: Vec<Group> = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.trainable) {
-        let decay = !matrices_only || entry.shape.len() > 1;
-        match groups.last_mut() {
-            Some(last) if last.decay == decay && last.range.end == entry.range.start => {
-                last.range.end = entry.range.end;
-            }
-            _ => groups.push(Group {
-                range: entry.range.clone(),
-                decay,
-            }),
-        }
-    }
-    groups
+/// Everything that may train: the base, and the adapter that was added for it.
+pub(super) fn stores(network: &Network) -> impl Iterator<Item = &Parameters> {
+    std::iter::once(&network.parameters).chain(network.adapters.trained())
 }
 
-fn check(settings: &TrainingSettings, task: Task, entries: &[Entry]) -> Result<()> {
+/// What of it trains.
+fn trained(network: &Network) -> impl Iterator<Item = &Entry> {
+    let entries = stores(network).flat_map(Parameters::entries);
+    entries.filter(|entry| entry.trainable)
+}
+
+fn check(settings: &TrainingSettings, network: &Network) -> Result<()> {
+    let task = network.config.head.task;
     if settings.task != task.word() {
         return Err(Error::config(format!(
             "this model is made for {} and cannot train for {:?}",
@@ -100,10 +95,9 @@ fn check(settings: &TrainingSettings, task: Task, entries: &[Entry]) -> Result<(
         }
     }
     for pattern in &settings.freeze {
-        if !entries
-            .iter()
-            .any(|entry| fits(pattern.as_bytes(), entry.name.as_bytes()))
-        {
+        let mut entries = stores(network).flat_map(Parameters::entries);
+        if !entries.any(|entry| fits(pattern.as_bytes(), entry.name.as_bytes())) {
+            let entries = network.parameters.entries();
             return Err(
                 Error::config(format!("no parameter fits the freeze pattern {pattern:?}")).hint(
                     format!(
@@ -120,27 +114,27 @@ fn check(settings: &TrainingSettings, task: Task, entries: &[Entry]) -> Result<(
 impl Training {
     /// Checks the settings, and makes room for gradients and moments.
     pub(super) fn begin(network: &mut Network, settings: &TrainingSettings) -> Result<Self> {
+        check(settings, network)?;
         let config = &network.config;
-        let task = config.head.task;
-        check(settings, task, network.parameters.entries())?;
-        let options = options::read(task, &settings.extra, config.hidden_size)?;
+        let options = options::read(config.head.task, &settings.extra, config.hidden_size)?;
+        let trains = |name: &str| {
+            let mut freeze = settings.freeze.iter();
+            !freeze.any(|pattern| fits(pattern.as_bytes(), name.as_bytes()))
+        };
+        adapters::begin_training(network, &trains)?;
+        let of_base = &network.adapters;
         network.parameters.begin_training(|entry| {
-            let name = entry.name.as_bytes();
-            !settings
-                .freeze
-                .iter()
-                .any(|pattern| fits(pattern.as_bytes(), name))
+            trains(&entry.name) && (of_base.trained().is_none() || of_base.trains_whole(entry))
         })?;
-        let groups = groups(network.parameters.entries(), settings.decay_matrices_only);
-        if groups.is_empty() {
+        if trained(network).next().is_none() {
             return Err(Error::config("freeze leaves no parameter that trains"));
         }
+        let matrices_only = settings.decay_matrices_only;
+        let moments = stores(network).map(|parameters| Moments::new(parameters, matrices_only));
         Ok(Self {
+            moments: moments.collect::<Result<_>>()?,
             settings: settings.clone(),
             options,
-            groups,
-            first_moment: network.parameters.zeros()?,
-            second_moment: network.parameters.zeros()?,
             steps: 0,
         })
     }
@@ -183,13 +177,10 @@ impl Training {
     /// Clips, updates, clears. A norm that is not finite leaves the parameters as they are: the host sees the norm and
     /// stops, and what was learned so far is not lost.
     pub(super) fn step(&mut self, network: &Network, step: &OptimizerStep) -> Result<f64> {
-        let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
-        clear_frozen(network, gradients)?;
-        let norm = numeric(adamw::norm(gradients))?;
-        network.parameters.forget_received();
+        let norm = norm(network)?;
+        stores(network).for_each(Parameters::forget_received);
         if !norm.is_finite() {
-            numeric(gradients.zero_set())?;
-            return Ok(norm);
+            return clear(network).map(|()| norm);
         }
         let limit = step.max_grad_norm;
         // PyTorch's clip_grad_norm_ adds the 1e-6.
@@ -207,87 +198,100 @@ impl Training {
             step: self.steps,
             gradient_factor: factor as f32,
         };
-        numeric(adamw::step(
-            network.parameters.values(),
-            gradients,
-            &self.first_moment,
-            &self.second_moment,
-            &self.groups,
-            &options,
-        ))?;
+        for (parameters, moments) in stores(network).zip(&self.moments) {
+            let gradients = parameters.gradients().ok_or_else(not_begun)?;
+            moments.step(parameters, gradients, &options)?;
+        }
+        adapters::values_changed(&network.adapters);
         Ok(norm)
     }
 
+    /// What the optimizer keeps of each parameter that trains.
+    fn states<'a>(&'a self, network: &'a Network) -> Vec<OptimizerState<'a>> {
+        stores(network)
+            .zip(&self.moments)
+            .map(|(parameters, moments)| OptimizerState {
+                entries: parameters.entries(),
+                first: &moments.first,
+                second: &moments.second,
+            })
+            .collect()
+    }
+
     pub(super) fn export(&self, network: &Network, folder: &Path) -> Result<()> {
-        let entries = network.parameters.entries();
-        folder::write::optimizer(
-            folder,
-            entries,
-            &self.first_moment,
-            &self.second_moment,
-            self.steps,
-        )
+        folder::write::optimizer(folder, &self.states(network), self.steps)
     }
 
     pub(super) fn import(&mut self, network: &Network, folder: &Path) -> Result<()> {
-        let entries = network.parameters.entries();
-        self.steps =
-            folder::read::optimizer(folder, entries, &self.first_moment, &self.second_moment)?;
+        self.steps = folder::read::optimizer(folder, &self.states(network))?;
         Ok(())
     }
 }
 
+/// The norm of all gradients together.
+fn norm(network: &Network) -> Result<f64> {
+    let mut norms = Vec::new();
+    for parameters in stores(network) {
+        let gradients = parameters.gradients().ok_or_else(not_begun)?;
+        if gradients.elem_count() > 0 {
+            norms.push(numeric(adamw::norm(gradients))?);
+        }
+    }
+    // One norm is itself to the last bit, which the root of its square need not be.
+    Ok(match norms[..] {
+        [norm] => norm,
+        _ => norms.iter().map(|norm| norm * norm).sum::<f64>().sqrt(),
+    })
+}
+
+/// Sets all gradients to zero.
+fn clear(network: &Network) -> Result<()> {
+    let mut gradients = stores(network).filter_map(Parameters::gradients);
+    gradients.try_for_each(|gradients| numeric(gradients.zero_set()))
+}
+
 /// Norm of every trainable parameter's gradient, and whether a backward pass reached it.
 pub(super) fn summaries(network: &Network) -> Result<Vec<GradientSummary>> {
-    let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
-    let values = numeric(Read::new(gradients))?;
-    let entries = network
-        .parameters
-        .entries()
-        .iter()
-        .filter(|entry| entry.trainable);
-    Ok(entries
-        .map(|entry| {
-            let squares = values[entry.range.clone()]
+    let mut summaries = Vec::new();
+    for parameters in stores(network) {
+        let gradients = parameters.gradients().ok_or_else(not_begun)?;
+        let values = numeric(Read::new(gradients))?;
+        let entries = parameters.entries().iter().filter(|entry| entry.trainable);
+        summaries.extend(entries.map(|entry| {
+            let squares = values[entry.state.clone()]
                 .iter()
                 .map(|&g| f64::from(g) * f64::from(g));
             GradientSummary {
                 name: entry.name.clone(),
                 norm: squares.sum::<f64>().sqrt(),
-                received: network.parameters.received(entry),
+                received: parameters.received(entry),
             }
-        })
-        .collect())
+        }));
+    }
+    Ok(summaries)
 }
 
-/// Lends the flat gradients; those of frozen parameters are zero.
+/// Lends the flat gradients of what trains.
 pub(super) fn lend(network: &Network) -> Result<Vec<GradientBuffer>> {
-    let gradients = network.parameters.gradients().ok_or_else(not_begun)?;
-    if !gradients.device().is_cpu() {
-        return Err(Error::unsupported("lending gradients of a GPU"));
+    let mut buffers = Vec::new();
+    for parameters in stores(network) {
+        let gradients = parameters.gradients().ok_or_else(not_begun)?;
+        if !gradients.device().is_cpu() {
+            return Err(Error::unsupported("lending gradients of a GPU"));
+        }
+        let values = numeric(Read::new(gradients))?;
+        if values.is_empty() {
+            continue;
+        }
+        buffers.push(GradientBuffer {
+            address: values.as_ptr() as u64,
+            length: values.len() as u64,
+            dtype: "f32".to_owned(),
+            device: DeviceKind::Cpu,
+            ordinal: 0,
+        });
     }
-    clear_frozen(network, gradients)?;
-    let values = numeric(Read::new(gradients))?;
-    Ok(vec![GradientBuffer {
-        address: values.as_ptr() as u64,
-        length: values.len() as u64,
-        dtype: "f32".to_owned(),
-        device: DeviceKind::Cpu,
-        ordinal: 0,
-    }])
-}
-
-/// Frozen parameters that share a view with others get gradients with them; those count for nothing.
-fn clear_frozen(network: &Network, gradients: &Tensor) -> Result<()> {
-    let entries = network.parameters.entries();
-    if entries.iter().all(|entry| entry.trainable) {
-        return Ok(());
-    }
-    for entry in entries.iter().filter(|entry| !entry.trainable) {
-        let part = gradients.narrow(0, entry.range.start, entry.range.len());
-        numeric(part.and_then(|part| part.zero_set()))?;
-    }
-    Ok(())
+    Ok(buffers)
 }
 
 #[cfg(test)]

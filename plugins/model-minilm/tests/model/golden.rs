@@ -12,11 +12,11 @@ use serde_json::Value;
 
 use crate::{golden, open, pass};
 
-fn json(path: &Path) -> Value {
+pub(crate) fn json(path: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
+pub(crate) fn floats(tensors: &SafeTensors<'_>, name: &str) -> Vec<f32> {
     let view = tensors.tensor(name).unwrap();
     view.data()
         .chunks_exact(4)
@@ -33,7 +33,7 @@ fn integers(tensors: &SafeTensors<'_>, name: &str) -> Vec<i64> {
 }
 
 /// Largest difference over largest value.
-fn relative(found: &[f32], expected: &[f32]) -> f64 {
+pub(crate) fn relative(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let largest = expected.iter().fold(0.0f32, |a, b| a.max(b.abs()));
     let difference = found
@@ -54,16 +54,16 @@ fn root_mean_square(found: &[f32], expected: &[f32]) -> f64 {
 }
 
 /// The padded batch of a case, as the ragged one that it stands for.
-struct Case {
+pub(crate) struct Case {
     ids: Vec<u32>,
     offsets: Vec<u64>,
     labels: Vec<i64>,
-    logits: Vec<f32>,
+    pub(crate) logits: Vec<f32>,
     vocabulary: usize,
 }
 
 impl Case {
-    fn read(name: &str) -> Self {
+    pub(crate) fn read(name: &str) -> Self {
         let bytes = std::fs::read(golden(name).join("io.safetensors")).unwrap();
         let io = SafeTensors::deserialize(&bytes).unwrap();
         let shape = io.tensor("logits").unwrap().shape().to_vec();
@@ -89,7 +89,7 @@ impl Case {
         case
     }
 
-    fn batch(&self) -> TokenBatch<'_> {
+    pub(crate) fn batch(&self) -> TokenBatch<'_> {
         TokenBatch {
             labels: Some(&self.labels),
             ..TokenBatch::new(Ids::new(&self.ids, &self.offsets).unwrap())

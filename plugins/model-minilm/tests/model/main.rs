@@ -1,6 +1,7 @@
 //! The model through its public face, as the host sees it.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod adapters; // PEFT's numbers, and what adding, weighting, merging, saving and resuming promise
 mod devices; // the reference cases by way of the functions for GPUs, and on a GPU where there is one
 mod encoder_folders; // BERT's folders in all their forms, and sentence-transformers' files
 mod folders; // what is saved opens again; what does not fit is refused by name
