@@ -1,7 +1,8 @@
-//! LoRA and its family: which operations on which sites of a model.
+//! LoRA and its family: which operations on which sites of a model, and commands for saved adapters.
 //!
 //! The model runs, trains and merges the operations; the files are `codex_peft`'s.
 
+mod command;
 mod ia3;
 mod lora;
 mod options;
@@ -9,6 +10,7 @@ mod saved;
 mod targets;
 mod vera;
 
+pub use command::LoraCommand;
 pub use ia3::Ia3;
 pub use lora::{Dora, Lora, RsLora};
 pub use vera::Vera;
@@ -19,4 +21,5 @@ codex_plugin_api::plugin! {
     adapter "dora" => Dora,
     adapter "ia3" => Ia3,
     adapter "vera" => Vera,
+    command "lora" => LoraCommand,
 }

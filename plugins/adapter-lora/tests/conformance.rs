@@ -1,7 +1,10 @@
 //! What every adapter promises, on each of the family.
 
-use codex_plugin_adapter_lora::{Dora, Ia3, Lora, RsLora, Vera};
-use codex_plugin_api::testing::check_adapter;
+use std::path::Path;
+
+use codex_plugin_adapter_lora::{Dora, Ia3, Lora, LoraCommand, RsLora, Vera};
+use codex_plugin_api::Manifest;
+use codex_plugin_api::testing::{check_adapter, check_command};
 use serde_json::json;
 
 #[test]
@@ -14,4 +17,24 @@ fn adapters_keep_their_promises() {
     check_adapter::<Dora>(json!({"modules_to_save": ["lm_head"], "bias": "all"}));
     check_adapter::<Ia3>(json!({}));
     check_adapter::<Vera>(json!({"rank": 4}));
+}
+
+#[test]
+fn the_command_keeps_its_promises() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/adapters");
+    for name in ["lora-gpt2", "dora-llama", "ia3-llama"] {
+        let adapter = golden
+            .join(name)
+            .join("adapter")
+            .to_string_lossy()
+            .into_owned();
+        let arguments = json!({"subcommand": "inspect", "adapter": adapter});
+        check_command::<LoraCommand>(serde_json::Value::Null, arguments);
+    }
+}
+
+#[test]
+fn the_manifest_is_whole() {
+    let manifest = Manifest::parse(include_str!("../plugin.toml"), "plugin.toml");
+    assert!(manifest.is_ok(), "{manifest:?}");
 }
