@@ -2,7 +2,7 @@
 //! terminal; `--json` leaves nothing on standard output but JSON.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use codex_plugin_api::{Context, Error, LogLevel, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -37,9 +37,35 @@ pub struct Output {
     verbosity: u8,
     color: bool,
     bars: Arc<MultiProgress>,
+    /// Where results go instead of standard output, where somebody wants to read them.
+    kept: Option<Kept>,
+}
+
+/// Results that were kept instead of printed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Kept(Arc<Mutex<String>>);
+
+impl Kept {
+    /// What was written so far.
+    pub(crate) fn text(&self) -> String {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
 }
 
 impl Output {
+    /// This output with its results kept; everything else goes where it went.
+    pub(crate) fn keeping(&self) -> (Self, Kept) {
+        let kept = Kept::default();
+        let output = Self {
+            kept: Some(kept.clone()),
+            ..self.clone()
+        };
+        (output, kept)
+    }
+
     /// An output with the global options of the command line.
     pub fn new(json: bool, quiet: bool, verbosity: u8, color: Color) -> Self {
         let color = match color {
@@ -58,6 +84,7 @@ impl Output {
             verbosity,
             color,
             bars: Arc::new(MultiProgress::with_draw_target(target)),
+            kept: None,
         }
     }
 
@@ -81,6 +108,11 @@ impl Output {
     /// # Errors
     /// When standard output is closed.
     pub fn write(&self, text: &str) -> Result<()> {
+        if let Some(Kept(kept)) = &self.kept {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            kept.push_str(text);
+            return Ok(());
+        }
         let mut stdout = io::stdout().lock();
         let written = stdout
             .write_all(text.as_bytes())

@@ -51,9 +51,10 @@ fn the_page_names_tests_that_are_there() {
     let root = crate::bench::root();
     let page = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
     let mut named = 0;
-    for test in page.split('`').filter(|text| text.starts_with("attacks::")) {
-        let (file, function) = test["attacks::".len()..].split_once("::").unwrap();
-        let source = root.join(format!("tests/e2e/attacks/{file}.rs"));
+    let is_test = |text: &&str| text.starts_with("attacks::") || text.starts_with("registry::");
+    for test in page.split('`').filter(is_test) {
+        let (file, function) = test.rsplit_once("::").unwrap();
+        let source = root.join(format!("tests/e2e/{}.rs", file.replace("::", "/")));
         let source = std::fs::read_to_string(source).unwrap();
         assert!(
             source.contains(&format!("\nfn {function}() {{")),

@@ -232,3 +232,24 @@ fn a_command_is_reached_by_its_full_name_whoever_has_the_short_one() {
             .shows(&["ahoj, Eve"]);
     }
 }
+
+#[test]
+fn a_plugins_test_asks_for_values_too() {
+    let bench = with_plugin();
+    let name = "it proposes values for the arguments that ask for some";
+    let ran = bench
+        .run(&[
+            "plugin",
+            "test",
+            "third-party",
+            "--component",
+            "greet",
+            "--json",
+        ])
+        .ok();
+    // What the command proposes is looked at and not printed between the results.
+    let checks = ran.json()["components"][0]["checks"].clone();
+    let checks = checks.as_array().unwrap();
+    let asked = checks.iter().find(|check| check["name"] == name).unwrap();
+    assert_eq!(asked["outcome"], "passed", "{asked}");
+}

@@ -1,9 +1,11 @@
 //! Registries by command: keys, packages, publishing, yanks and revocations, mirrors, connections; then the same over
 //! HTTP, from a server that is well, old, broken or hostile.
 
+mod encrypted;
 mod keep;
 mod served;
 mod server;
+mod targets;
 
 use std::fs;
 use std::path::PathBuf;

@@ -134,8 +134,7 @@ fn read(head: &[u8]) -> Option<Header> {
             macho_machine::<macho::MachHeader64<Endianness>>(head),
         ),
         FileKind::Pe32 | FileKind::Pe64 => (BinaryFormat::Pe, pe_machine(head)),
-        // One file for several processors: which of them runs is not ours to say.
-        FileKind::MachOFat32 | FileKind::MachOFat64 => return None,
+        // Universal libraries too: which of their processors is meant is not ours to say.
         _ => return None,
     };
     Some(Header { format, machine })

@@ -1,18 +1,21 @@
 //! Holds a plugin's components against the contracts of their kinds, whatever runs them: the conformance kit of
 //! `codex-plugin-api` on components that the registry creates.
 
+mod completion;
+
 use std::fs;
 use std::path::Path;
 
 use codex_plugin_api::manifest::ComponentEntry;
 use codex_plugin_api::testing::{self, Check, Outcome, Report};
-use codex_plugin_api::{Context, Error, Kind, Result};
+use codex_plugin_api::{Command, Context, Error, Kind, Result};
 use serde_json::Value;
 
 use super::discover::{Catalog, Plugin};
 use super::gates;
 use super::registry::Registry;
 use super::search::{Candidate, MANIFEST, Origin};
+pub(crate) use completion::PATIENCE;
 
 /// How the components are made and used.
 #[derive(Clone, Copy, Debug)]
@@ -79,7 +82,7 @@ pub(crate) fn check(
             testing::sanitizer(&mut || registry.create_sanitizer(name, inputs.config))
         }
         Kind::Adapter => testing::adapter(&mut || registry.create_adapter(name, inputs.config)),
-        Kind::Command => command(registry, name, inputs),
+        Kind::Command => command(registry, entry, inputs),
         other => {
             let why = format!("this host has no checks for a {other}");
             Report {
@@ -91,26 +94,39 @@ pub(crate) fn check(
     Ok(report)
 }
 
-/// A command does whatever it likes when it runs, so it only runs when the user says with what.
-fn command(registry: &Registry, name: &str, inputs: Inputs<'_>) -> Report {
-    let mut create = || registry.create_command(name, inputs.config);
-    if let Some(arguments) = inputs.arguments {
-        return testing::command(&mut create, arguments);
+/// A command does whatever it likes when it runs, so it only runs when the user says with what. To be asked for values is
+/// harmless by contract, so that is always tried.
+fn command(registry: &Registry, entry: &ComponentEntry, inputs: Inputs<'_>) -> Report {
+    let mut create = || registry.create_command(&entry.name, inputs.config);
+    let mut report = match inputs.arguments {
+        Some(arguments) => testing::command(&mut create, arguments),
+        None => created(create()),
+    };
+    if let Some(outcome) = completion::check(registry, entry, inputs.config) {
+        let name = "it proposes values for the arguments that ask for some";
+        report.checks.push(result(name, outcome));
     }
-    let created = match create() {
+    report
+}
+
+/// The report of a command that is not run.
+fn created(command: Result<Box<dyn Command>>) -> Report {
+    let outcome = match command {
         Ok(_) => Outcome::Passed,
-        Err(error) => {
-            let hint = error.hint_text().map(|hint| format!("; {hint}"));
-            Outcome::Failed(format!("{error}{}", hint.unwrap_or_default()))
-        }
+        Err(error) => Outcome::Failed(in_one_line(&error)),
     };
     let not_run = "what to run it with was not given: --arguments JSON".to_owned();
     Report {
         checks: vec![
-            result("it is created", created),
+            result("it is created", outcome),
             result("it runs", Outcome::Skipped(not_run)),
         ],
     }
+}
+
+fn in_one_line(error: &Error) -> String {
+    let hint = error.hint_text().map(|hint| format!("; {hint}"));
+    format!("{error}{}", hint.unwrap_or_default())
 }
 
 fn of_schema(schema: &Value) -> Check {

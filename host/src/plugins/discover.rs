@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use codex_packages::lock::Locked;
 use codex_packages::store::Store;
 use codex_plugin_api::{Context, Error, Kind, Result};
 use sha2::{Digest, Sha256};
@@ -132,6 +133,8 @@ pub struct Catalog {
     pub shadowed: Vec<Plugin>,
     /// Candidates that were stopped.
     pub refused: Vec<Stopped>,
+    /// What locks say of the plugins that come from them, by folder: the scope and the record.
+    pub locked: HashMap<PathBuf, (Origin, Locked)>,
 }
 
 /// Looks through the search path.
@@ -141,7 +144,11 @@ pub struct Catalog {
 pub fn discover(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Catalog> {
     let places = search::places(plugin_dirs, folders)?;
     let store = folders.data.as_deref().map(Store::new);
-    let (candidates, unreadable) = search::candidates(&places, store.as_ref());
+    let search::Found {
+        candidates,
+        refused: unreadable,
+        locked,
+    } = search::candidates(&places, store.as_ref());
     let mut index = Index::open(folders.cache.as_deref());
     let mut passed = Vec::new();
     let mut refused: Vec<Stopped> = unreadable
@@ -165,6 +172,7 @@ pub fn discover(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Catalog> {
         plugins,
         shadowed,
         refused,
+        locked,
     })
 }
 
@@ -172,7 +180,19 @@ pub fn discover(plugin_dirs: &[PathBuf], folders: &Folders) -> Result<Catalog> {
 fn settle_names(found: Vec<Plugin>) -> (Vec<Plugin>, Vec<Plugin>, Vec<Stopped>) {
     let (mut plugins, mut shadowed, mut refused) = (Vec::<Plugin>::new(), Vec::new(), Vec::new());
     let mut owners: HashMap<(Kind, String), usize> = HashMap::new();
+    let own: Vec<Plugin> = found
+        .iter()
+        .filter(|plugin| plugin.origin.is_built_in())
+        .cloned()
+        .collect();
     for plugin in found {
+        if let Some(refusal) = in_place_of(&own, &plugin) {
+            refused.push(Stopped {
+                refusal,
+                manifest: Some(Box::new(plugin.manifest)),
+            });
+            continue;
+        }
         if plugins.iter().any(|earlier| earlier.id() == plugin.id()) {
             shadowed.push(plugin);
             continue;
@@ -197,6 +217,33 @@ fn settle_names(found: Vec<Plugin>) -> (Vec<Plugin>, Vec<Plugin>, Vec<Stopped>) 
         plugins.push(plugin);
     }
     (plugins, shadowed, refused)
+}
+
+/// A plugin from a registry does not take the place of what codex-ml brings, although its lock comes first on the search
+/// path: a project that somebody wrote would decide what runs here. What the user put into a folder does.
+fn in_place_of(own: &[Plugin], plugin: &Plugin) -> Option<Refusal> {
+    plugin.origin.scope()?;
+    if let Some(other) = own.iter().find(|other| other.id() == plugin.id()) {
+        return Some(taken_id(plugin, other));
+    }
+    plugin.manifest.components.iter().find_map(|entry| {
+        let mut own = own.iter();
+        let owner =
+            own.find(|other| other.manifest.component(entry.kind, &entry.name).is_some())?;
+        Some(clash(plugin, owner, entry.kind, &entry.name))
+    })
+}
+
+/// The refusal of a plugin that has the id of one that codex-ml brings.
+pub(super) fn taken_id(plugin: &Plugin, owner: &Plugin) -> Refusal {
+    let reason = format!(
+        "{} has the id of {} ({}), which is part of codex-ml",
+        plugin.title(),
+        owner.title(),
+        owner.path.display()
+    );
+    let hint = format!("remove it: codex-ml plugin remove {}", plugin.id());
+    Refusal::new(&plugin.path, Step::Name, reason, hint)
 }
 
 /// The refusal of a command that has the name of one of the host's own.
@@ -255,6 +302,48 @@ pub(crate) mod tests {
             path: path.into(),
             origin: Origin::User,
         }
+    }
+
+    #[test]
+    fn a_plugin_of_a_lock_takes_nothing_from_codex_mls_own() {
+        let from = |origin: Origin, plugin: Plugin| Plugin { origin, ..plugin };
+        let own = || {
+            from(
+                Origin::Executable,
+                plugin("metric-lm", &[(Kind::Metric, "lm")], "own"),
+            )
+        };
+        let (plugins, _, refused) = settle_names(vec![
+            from(
+                Origin::ProjectLock,
+                plugin("metric-lm", &[(Kind::Metric, "x")], "store/a"),
+            ),
+            from(
+                Origin::UserLock,
+                plugin("loud", &[(Kind::Metric, "lm")], "store/b"),
+            ),
+            own(),
+        ]);
+        assert_eq!(plugins, [own()]);
+        let reasons: Vec<_> = refused
+            .iter()
+            .map(|stopped| stopped.refusal.reason.as_str())
+            .collect();
+        assert_eq!(
+            reasons,
+            [
+                "metric-lm 0.1.0 has the id of metric-lm 0.1.0 (own), which is part of codex-ml",
+                "metric \"lm\" of loud 0.1.0 is already given by metric-lm 0.1.0 (own)"
+            ]
+        );
+        // A folder of the user's own choice is another matter: that is how one tries a build of one's own.
+        let mine = from(
+            Origin::Option,
+            plugin("metric-lm", &[(Kind::Metric, "lm")], "mine"),
+        );
+        let (plugins, shadowed, refused) = settle_names(vec![mine.clone(), own()]);
+        assert_eq!((plugins, shadowed), (vec![mine], vec![own()]));
+        assert!(refused.is_empty());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use codex_packages::entry::ANY_TARGET;
+use codex_packages::target::check_file;
 use codex_plugin_api::abi::stamp::{SECTION_NAMES, Stamp};
 use codex_plugin_api::abi::v1;
 use codex_plugin_api::{API_VERSION, Manifest};
@@ -291,15 +292,25 @@ fn check_requirement(path: &Path, manifest: &Manifest) -> Result<(), Refusal> {
 fn check_target(path: &Path, file: &ObjectFile, stamp: &Stamp) -> Result<(), Refusal> {
     let system = object_file::native_format();
     let processor = object_file::native_architecture();
-    if file.format == system && processor.is_none_or(|processor| file.architecture == processor) {
-        return Ok(());
-    }
     let host = codex_plugin_api::abi::TARGET;
-    let built = object_file::target_words(file.format, file.architecture);
-    let reason = format!(
-        "it was built for {built} ({}), this host runs on {host}",
-        stamp.target
-    );
+    let reason = if file.format != system
+        || processor.is_some_and(|processor| file.architecture != processor)
+    {
+        let built = object_file::target_words(file.format, file.architecture);
+        format!(
+            "it was built for {built} ({}), this host runs on {host}",
+            stamp.target
+        )
+    } else if let Err(error) = check_file(path, &stamp.target) {
+        // The loader would take it; who says the wrong thing of its own file is believed in nothing else.
+        format!(
+            "its stamp names the target {}, but {}",
+            stamp.target,
+            error.message()
+        )
+    } else {
+        return Ok(());
+    };
     Err(Refusal::new(
         path,
         Step::Target,

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod limit;
 pub mod request;
 mod store;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use codex_plugin_api::{Context, Error, ErrorKind, Kind, Result};
 use semver::Version;
 
-use super::discover::{Catalog, Plugin, RESERVED_COMMANDS, clash, reserved};
+use super::discover::{Catalog, Plugin, RESERVED_COMMANDS, clash, reserved, taken_id};
 use super::gates::{self, Verdict};
 use super::nearest::nearest;
 use super::probe::probe;
@@ -96,6 +96,15 @@ fn candidate(source: &Path) -> Result<Candidate> {
 }
 
 fn check_names(plugin: &Plugin, catalog: &Catalog, force: bool) -> Result<()> {
+    let everything = || catalog.plugins.iter().chain(&catalog.shadowed);
+    let own = everything()
+        .find(|other| other.id() == plugin.id() && other.origin.is_built_in())
+        .filter(|_| !force);
+    if let Some(own) = own {
+        return Err(taken_id(plugin, own).to_error().hint(
+            "give it an id of its own in plugin.toml, or install it in the place of codex-ml's own with --force",
+        ));
+    }
     for entry in &plugin.manifest.components {
         if entry.kind == Kind::Command && RESERVED_COMMANDS.contains(&entry.name.as_str()) {
             return Err(reserved(&plugin.path, &entry.name).to_error());

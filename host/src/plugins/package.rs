@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use codex_packages::archive::{Content, Member, Packed, file_name, pack};
 use codex_packages::entry::ANY_TARGET;
+use codex_packages::target::check_file;
 use codex_plugin_api::abi::TARGET;
 use codex_plugin_api::abi::stamp::{SECTION_NAMES, Stamp};
 use codex_plugin_api::{Context, Error, Manifest, Result};
@@ -134,6 +135,14 @@ fn read(file: &Path, target: Option<&str>) -> Result<Built> {
                 .hint("its crate must call codex_plugin_api::plugin!")
         })?;
         let stamp = Stamp::parse(&section)?;
+        check_file(file, &stamp.target).map_err(|error| {
+            let why = format!(
+                "its stamp names the target {}, but {}",
+                stamp.target,
+                error.message()
+            );
+            named(why).hint("build it again from its sources")
+        })?;
         (stamp.target, stamp.manifest)
     };
     if let Some(target) = target

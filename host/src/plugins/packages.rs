@@ -12,14 +12,13 @@ use codex_packages::registries::Registries;
 use codex_packages::resolve::Host;
 use codex_packages::scope::{Scope, ScopeKind};
 use codex_packages::session::Session;
-use codex_packages::source::Available;
+use codex_packages::source::{Available, Offer};
 use codex_packages::store::Store;
 use codex_packages::trust::Wishes;
 use codex_plugin_api::{API_VERSION, Context, Error, Kind, Result};
 use semver::Version;
 
 use super::discover::{Catalog, RESERVED_COMMANDS};
-use super::search::Origin;
 use super::trust;
 use crate::app::App;
 
@@ -118,6 +117,14 @@ impl Room {
         }
     }
 
+    /// Whether a locked version lies in the store, whole or not.
+    pub fn is_installed(&self, locked: &Locked) -> bool {
+        let folder = self
+            .store
+            .folder(&locked.name, &locked.version, &locked.archive.sha256);
+        folder.is_dir()
+    }
+
     /// What is in use in the scope.
     ///
     /// # Errors
@@ -154,8 +161,8 @@ fn beginning(app: &App) -> Result<PathBuf> {
     around.map_or_else(current, |around| Ok(around.to_owned()))
 }
 
-/// Refuses new versions whose components or commands have the names of others, with both owners named, before anything
-/// of them is fetched.
+/// Refuses versions that come into use with an id of codex-ml's own plugins, or with components or commands that have the
+/// names of others: with both owners named, before anything of them is fetched. `comes` says which versions those are.
 ///
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Plugin`] naming both.
@@ -164,20 +171,41 @@ pub fn check_names(
     available: &dyn Available,
     before: &Lock,
     after: &Lock,
+    comes: &dyn Fn(&Locked) -> bool,
 ) -> Result<()> {
-    let stays = |id: &str| {
-        let (before, after) = (before.plugins.get(id), after.plugins.get(id));
-        before == after
-    };
+    let fresh: Vec<&Locked> = after
+        .plugins
+        .values()
+        .filter(|locked| comes(locked))
+        .collect();
+    let goes = |id: &str| before.plugins.contains_key(id) && !after.plugins.contains_key(id);
+    let replaced = |id: &str| fresh.iter().any(|locked| locked.name == id);
     let mut owners: HashMap<(Kind, String), String> = HashMap::new();
-    for plugin in catalog.plugins.iter().filter(|plugin| stays(plugin.id())) {
+    for plugin in &catalog.plugins {
+        let id = plugin.id();
+        if !plugin.origin.is_built_in() && (goes(id) || replaced(id)) {
+            continue;
+        }
         for entry in &plugin.manifest.components {
             let owner = format!("{} ({})", plugin.title(), plugin.path.display());
             owners.insert((entry.kind, entry.name.clone()), owner);
         }
     }
-    let fresh = after.plugins.values().filter(|locked| !stays(&locked.name));
     for locked in fresh {
+        let all = catalog.plugins.iter().chain(&catalog.shadowed);
+        let mut own = all.filter(|plugin| plugin.origin.is_built_in());
+        if let Some(plugin) = own.find(|plugin| plugin.id() == locked.name) {
+            return Err(refused(
+                format!(
+                    "{} of registry {} has the id of {} ({}), which is part of codex-ml",
+                    locked.title(),
+                    locked.registry,
+                    plugin.title(),
+                    plugin.path.display()
+                ),
+                "ask its author for another id; what codex-ml brings is not replaced from a registry".into(),
+            ));
+        }
         let offers = available.offers(&locked.name, Some(&locked.registry))?;
         let Some(offer) = offers
             .iter()
@@ -185,22 +213,28 @@ pub fn check_names(
         else {
             continue;
         };
-        let title = offer.title();
-        for component in &offer.entry.components {
-            let (kind, name) = component;
-            if *kind == Kind::Command && RESERVED_COMMANDS.contains(&name.as_str()) {
-                return Err(refused(
-                    format!("command {name:?} of {title} has the name of one of codex-ml's own"),
-                    "ask its author for another name".into(),
-                ));
-            }
-            if let Some(owner) = owners.insert(component.clone(), title.clone()) {
-                let id = owner.split(' ').next().unwrap_or_default();
-                return Err(refused(
-                    format!("{kind} {name:?} of {title} is already given by {owner}"),
-                    format!("remove the other one first: codex-ml plugin remove {id}"),
-                ));
-            }
+        check_components(offer, &mut owners)?;
+    }
+    Ok(())
+}
+
+/// Refuses a version whose components have names that others have, and takes its names for those that follow.
+fn check_components(offer: &Offer, owners: &mut HashMap<(Kind, String), String>) -> Result<()> {
+    let title = offer.title();
+    for component in &offer.entry.components {
+        let (kind, name) = component;
+        if *kind == Kind::Command && RESERVED_COMMANDS.contains(&name.as_str()) {
+            return Err(refused(
+                format!("command {name:?} of {title} has the name of one of codex-ml's own"),
+                "ask its author for another name".into(),
+            ));
+        }
+        if let Some(owner) = owners.insert(component.clone(), title.clone()) {
+            let id = owner.split(' ').next().unwrap_or_default();
+            return Err(refused(
+                format!("{kind} {name:?} of {title} is already given by {owner}"),
+                format!("remove the other one first: codex-ml plugin remove {id}"),
+            ));
         }
     }
     Ok(())
@@ -208,20 +242,4 @@ pub fn check_names(
 
 fn refused(message: String, hint: String) -> Error {
     Error::new(codex_plugin_api::ErrorKind::Plugin, message).hint(hint)
-}
-
-/// What the locks say of the plugins that come from them, by folder: the scope and the record.
-pub fn locked_folders(app: &App) -> HashMap<PathBuf, (Origin, Locked)> {
-    let mut found = HashMap::new();
-    for (origin, lock, store) in super::search::locks(&app.folders) {
-        // A damaged lock is told as a refusal already.
-        let Ok(lock) = Lock::open(&lock) else {
-            continue;
-        };
-        for locked in lock.plugins.into_values() {
-            let folder = store.folder(&locked.name, &locked.version, &locked.archive.sha256);
-            found.entry(folder).or_insert((origin, locked));
-        }
-    }
-    found
 }

@@ -20,7 +20,7 @@ use super::runtime::Runtime;
 use super::search::Place;
 use crate::app::App;
 use crate::interrupt::Interrupt;
-use crate::output::Output;
+use crate::output::{Kept, Output};
 
 /// How a plugin is opened; tests give one that needs no file.
 type Open = dyn Fn(&Plugin) -> std::result::Result<Box<dyn Runtime>, Refusal> + Send + Sync;
@@ -188,13 +188,39 @@ impl Registry {
             .map(|(plugin, _)| plugin)
     }
 
+    /// A command whose results are kept instead of printed, with the host that it is to be run with.
+    ///
+    /// # Errors
+    /// As [`Self::create_command`].
+    pub(crate) fn create_overheard(
+        &self,
+        name: &str,
+        config: &Value,
+    ) -> Result<(Box<dyn Command>, HostRef, Kept)> {
+        let kind = Kind::Command;
+        let (at, loaded) = self.loaded(kind, name)?;
+        let config = loaded
+            .schema(kind, name)?
+            .check(config, section(kind, name))?;
+        let plugin = &self.catalog.plugins[at];
+        let (output, kept) = self.output.keeping();
+        let host = self.host_with(plugin, output);
+        let inner = loaded
+            .runtime
+            .create_command(name, &config, Arc::clone(&host))?;
+        Ok((inner, host, kept))
+    }
+
     /// The host as a component of this plugin sees it.
     pub(crate) fn host_for(&self, plugin: &Plugin) -> HostRef {
-        let (output, interrupt) = (self.output.clone(), self.interrupt.clone());
+        self.host_with(plugin, self.output.clone())
+    }
+
+    fn host_with(&self, plugin: &Plugin, output: Output) -> HostRef {
         Arc::new(PluginHost::new(
             plugin,
             output,
-            interrupt,
+            self.interrupt.clone(),
             self.threads,
             self.this.clone(),
         ))

@@ -1,13 +1,13 @@
 //! Where plugins are looked for, in which order, and which files there are candidates. Nothing is opened here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::env;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use codex_packages::lock::Lock;
+use codex_packages::lock::{Lock, Locked};
 use codex_packages::scope::{Scope, ScopeKind};
 use codex_packages::store::Store;
 use codex_plugin_api::{Error, Result};
@@ -50,6 +50,11 @@ impl Origin {
             _ => None,
         }
     }
+
+    /// Whether what lies there is part of the program.
+    pub fn is_built_in(self) -> bool {
+        matches!(self, Self::Executable | Self::System)
+    }
 }
 
 /// A folder of the search path, or a lock that names folders of the store.
@@ -70,6 +75,17 @@ pub struct Candidate {
     pub is_folder: bool,
     /// Where it was found.
     pub origin: Origin,
+}
+
+/// What a search comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The candidates of all places in order, each once.
+    pub candidates: Vec<Candidate>,
+    /// The places that exist and cannot be read, and what a lock names and the store lacks.
+    pub refused: Vec<Refusal>,
+    /// What locks say of the folders of the store, the first lock that names one.
+    pub locked: HashMap<PathBuf, (Origin, Locked)>,
 }
 
 /// The folder in which a data or project folder keeps plugins.
@@ -146,25 +162,27 @@ pub(crate) fn locks(folders: &Folders) -> Vec<(Origin, PathBuf, Store)> {
 }
 
 /// The store's folders that a lock names. What it names and the store lacks is told, not passed over.
-fn locked(place: &Place, store: &Store, refused: &mut Vec<Refusal>) -> Vec<Candidate> {
+fn locked(place: &Place, store: &Store, found: &mut Found) {
     let lock = match Lock::open(&place.path) {
         Ok(lock) => lock,
         Err(error) => {
-            refused.push(Refusal::from_error(
+            found.refused.push(Refusal::from_error(
                 &place.path,
                 Step::Read,
                 &error,
                 "codex-ml plugin sync",
             ));
-            return Vec::new();
+            return;
         }
     };
-    let mut found = Vec::with_capacity(lock.plugins.len());
-    for locked in lock.plugins.values() {
+    for locked in lock.plugins.into_values() {
         let path = store.folder(&locked.name, &locked.version, &locked.archive.sha256);
+        let title = locked.title();
+        let record = found.locked.entry(path.clone());
+        record.or_insert((place.origin, locked));
         // One look a plugin: the gates look at its files anyway.
         if path.join(MANIFEST).is_file() {
-            found.push(Candidate {
+            found.candidates.push(Candidate {
                 path,
                 is_folder: true,
                 origin: place.origin,
@@ -173,27 +191,27 @@ fn locked(place: &Place, store: &Store, refused: &mut Vec<Refusal>) -> Vec<Candi
         }
         let scope = place.origin.scope().unwrap_or_default();
         let reason = format!(
-            "{} is in the {scope}'s lock ({}) and is not installed",
-            locked.title(),
+            "{title} is in the {scope}'s lock ({}) and is not installed",
             place.path.display()
         );
         let hint = match place.origin {
             Origin::UserLock => "codex-ml plugin sync --user",
             _ => "codex-ml plugin sync",
         };
-        refused.push(Refusal::new(&path, Step::Read, reason, hint));
+        found
+            .refused
+            .push(Refusal::new(&path, Step::Read, reason, hint));
     }
-    found
 }
 
-/// The candidates of all places in order, each once, and the places that exist and cannot be read.
-pub fn candidates(places: &[Place], store: Option<&Store>) -> (Vec<Candidate>, Vec<Refusal>) {
-    let (mut found, mut refused) = (Vec::new(), Vec::new());
+/// Looks through all places.
+pub fn candidates(places: &[Place], store: Option<&Store>) -> Found {
+    let mut found = Found::default();
     let mut seen = HashSet::new();
     for place in places {
         if place.origin.scope().is_some() {
             if let Some(store) = store {
-                found.append(&mut locked(place, store, &mut refused));
+                locked(place, store, &mut found);
             }
             continue;
         }
@@ -201,7 +219,7 @@ pub fn candidates(places: &[Place], store: Option<&Store>) -> (Vec<Candidate>, V
             Ok(real) => real,
             Err(error) if absent(&error) => continue,
             Err(error) => {
-                refused.push(unreadable(&place.path, &error));
+                found.refused.push(unreadable(&place.path, &error));
                 continue;
             }
         };
@@ -210,14 +228,16 @@ pub fn candidates(places: &[Place], store: Option<&Store>) -> (Vec<Candidate>, V
             continue;
         }
         match list(place) {
-            Ok(mut entries) => found.append(&mut entries),
+            Ok(mut entries) => found.candidates.append(&mut entries),
             Err(error) if absent(&error) => {}
-            Err(error) => refused.push(unreadable(&place.path, &error)),
+            Err(error) => found.refused.push(unreadable(&place.path, &error)),
         }
     }
     let mut seen = HashSet::new();
-    found.retain(|candidate| seen.insert(candidate.path.clone()));
-    (found, refused)
+    found
+        .candidates
+        .retain(|candidate| seen.insert(candidate.path.clone()));
+    found
 }
 
 fn absent(error: &io::Error) -> bool {
@@ -298,7 +318,11 @@ mod tests {
             place(root.path(), Origin::User),
             place(root.path(), Origin::System),
         ];
-        let (found, refused) = candidates(&places, None);
+        let Found {
+            candidates: found,
+            refused,
+            ..
+        } = candidates(&places, None);
         let paths: Vec<_> = found
             .iter()
             .map(|candidate| candidate.path.clone())
@@ -316,9 +340,9 @@ mod tests {
         touch(&ours);
         touch(&root.path().join(format!("{DLL_PREFIX}other{DLL_SUFFIX}")));
         touch(&root.path().join("shout/plugin.toml"));
-        let (found, _) = candidates(&[place(root.path(), Origin::Executable)], None);
+        let found = candidates(&[place(root.path(), Origin::Executable)], None);
         assert_eq!(
-            found,
+            found.candidates,
             [Candidate {
                 path: ours,
                 is_folder: false,
@@ -333,7 +357,7 @@ mod tests {
         let missing = root.path().join("none");
         assert_eq!(
             candidates(&[place(&missing, Origin::User)], None),
-            (Vec::new(), Vec::new())
+            Found::default()
         );
         let error = places(&[missing], &Folders::default()).unwrap_err();
         assert!(error.message().ends_with("none is not a folder"), "{error}");
@@ -358,15 +382,22 @@ mod tests {
         let folder = root.path().join("store/shout/1.0.0-abababababababab");
         touch(&folder.join(MANIFEST));
         let places = [place(&lock, Origin::UserLock)];
-        let (found, refused) = candidates(&places, Some(&store));
+        let found = candidates(&places, Some(&store));
+        let (origin, locked) = &found.locked[&folder];
         assert_eq!(
-            found,
+            (*origin, locked.title()),
+            (Origin::UserLock, "shout 1.0.0".into())
+        );
+        assert_eq!(found.locked.len(), 2, "also of what is not installed");
+        assert_eq!(
+            found.candidates,
             [Candidate {
                 path: folder,
                 is_folder: true,
                 origin: Origin::UserLock
             }]
         );
+        let refused = found.refused;
         assert_eq!(refused.len(), 1);
         assert!(
             refused[0]
@@ -375,12 +406,16 @@ mod tests {
         );
         assert_eq!(refused[0].hint, "codex-ml plugin sync --user");
         fs::write(&lock, "version = 1\n[[plug").unwrap();
-        let (found, refused) = candidates(&places, Some(&store));
+        let Found {
+            candidates: found,
+            refused,
+            ..
+        } = candidates(&places, Some(&store));
         assert!(
             found.is_empty() && refused[0].reason.contains("line 2"),
             "{refused:?}"
         );
         fs::remove_file(&lock).unwrap();
-        assert_eq!(candidates(&places, Some(&store)), (Vec::new(), Vec::new()));
+        assert_eq!(candidates(&places, Some(&store)), Found::default());
     }
 }

@@ -148,6 +148,11 @@ pub(crate) fn record_local(data: &Path, plugin: &Plugin) -> Result<()> {
     open(data)?.record_local(Path::new(&place(&plugin.library)), plugin.id(), &digest)
 }
 
+/// Whether `plugin install PATH` put a plugin in place, so that a change of its file is noticed before it is loaded.
+pub(crate) fn recorded(plugin: &Plugin, trust: &Trust) -> bool {
+    trust.pins().local.contains_key(&place(&plugin.library))
+}
+
 /// Forgets what was installed at a path that is not there any more.
 ///
 /// # Errors

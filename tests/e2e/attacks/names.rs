@@ -2,7 +2,14 @@
 
 use std::fs;
 
+use std::sync::Arc;
+
+use codex_packages::archive::{Limits, unpack};
 use codex_packages::keys::SecretKey;
+use codex_packages::lock::{Lock, Locked};
+use codex_packages::source::Offer;
+use codex_packages::store::Store;
+use codex_packages::trust::Source;
 use codex_plugin_api::Permissions;
 
 use super::shop::{Shop, component, manifest, sign};
@@ -216,4 +223,124 @@ fn a_manifest_that_claims_fewer_permissions_than_the_component_imports() {
     load(&bench).fails(3, &["imports codex:plugin/clock", "permissions.clock"]);
     let rows = bench.run(&["plugin", "doctor", "--json"]).code(3).json();
     assert_eq!(rows[0]["step"], "load", "{rows}");
+}
+
+/// The state and the path of the plugin that has an id.
+fn ready(bench: &Bench, id: &str) -> Vec<String> {
+    let list = bench.run(&["plugin", "list", "--json"]).ok().json();
+    let rows = list.as_array().unwrap().iter();
+    rows.filter(|row| row["id"] == id && row["state"] == "ready")
+        .map(|row| row["path"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn a_stranger_under_the_id_of_one_of_codex_mls_own_plugins() {
+    let bench = Bench::new();
+    let own = ready(&bench, "metric-lm");
+    assert_eq!(own.len(), 1);
+    let shop = Shop::new(&bench, "main");
+    let stranger =
+        manifest("metric-lm", "9.0.0", "").replace("name = \"metric-lm\"", "name = \"other\"");
+    let library = component(&stranger, "evil", &[]);
+    let place = "artifacts/wasm/metric-lm.wasm";
+    let package = shop.pack("metric-lm", "9.0.0", &stranger, place, library.clone());
+    shop.publish_package(&package, &shop.author);
+    let both = [
+        "metric-lm 9.0.0 of registry main has the id of metric-lm",
+        own[0].as_str(),
+        "part of codex-ml",
+    ];
+    for install in [
+        &["plugin", "install", "metric-lm"][..],
+        &["plugin", "add", "metric-lm"],
+        &["plugin", "install", "metric-lm", "--dry-run"],
+    ] {
+        bench.run(install).fails(3, &both);
+    }
+    assert!(!bench.data().join("store/metric-lm").exists());
+    assert!(!bench.data().join("codex-plugins.lock").exists());
+
+    // A lock that names it all the same, as a project that somebody else wrote could bring.
+    let offer = Offer {
+        signed: Arc::new(sign(&package.entry, &shop.author)),
+        key_id: shop.author.public().id(),
+        yanked: None,
+        revoked: None,
+        source: Arc::new(Source {
+            registry: "main".into(),
+            url: String::new(),
+        }),
+        entry: package.entry.clone(),
+    };
+    let locked = Locked::of(&offer, &shop.folder.display().to_string());
+    let folder =
+        Store::new(&bench.data()).folder("metric-lm", &locked.version, &locked.archive.sha256);
+    let lock = Lock {
+        plugins: [("metric-lm".to_owned(), locked)].into(),
+    };
+    bench.write("codex-plugins.toml", "[plugins]\nmetric-lm = \"^9\"\n");
+    bench.write("codex-plugins.lock", lock.text().unwrap());
+    bench.run(&["plugin", "sync"]).fails(3, &both);
+    assert!(!folder.exists());
+    // And where its files have come into the store.
+    fs::create_dir_all(&folder).unwrap();
+    unpack(&package.file, None, &folder, &Limits::default()).unwrap();
+    let refused = bench.run(&["plugin", "doctor", "--json"]).code(3).json();
+    assert_eq!(refused[0]["step"], "name", "{refused}");
+    assert!(
+        refused[0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("metric-lm 9.0.0 has the id of")
+    );
+    assert_eq!(ready(&bench, "metric-lm"), own);
+    for file in ["codex-plugins.toml", "codex-plugins.lock"] {
+        fs::remove_file(bench.work().join(file)).unwrap();
+    }
+
+    // A file is refused too, unless its user says that it is meant.
+    let file = bench.write("metric-lm.wasm", library);
+    let path = ["plugin", "install", file.to_str().unwrap()];
+    bench
+        .run(&path)
+        .fails(
+            3,
+            &["metric-lm 9.0.0 has the id of metric-lm", own[0].as_str()],
+        )
+        .tells(&["--force"]);
+    assert_eq!(ready(&bench, "metric-lm"), own);
+    bench.run(&[&path[..], &["--force"]].concat()).ok();
+    assert_ne!(ready(&bench, "metric-lm"), own);
+}
+
+#[test]
+fn a_stranger_with_a_component_or_a_command_of_codex_mls_own() {
+    let bench = Bench::new();
+    let shop = Shop::new(&bench, "main");
+    for (id, kind, name, words) in [
+        (
+            "loud",
+            "metric",
+            "lm",
+            "metric \"lm\" of loud 1.0.0 is already given by metric-lm",
+        ),
+        (
+            "trainer",
+            "command",
+            "train",
+            "command \"train\" of trainer 1.0.0 has the name of one of codex-ml's own",
+        ),
+    ] {
+        let text = manifest(id, "1.0.0", "").replace(
+            &format!("kind = \"metric\"\nname = \"{id}\""),
+            &format!("kind = \"{kind}\"\nname = \"{name}\""),
+        );
+        let library = component(&text, "good", &[]);
+        let place = format!("artifacts/wasm/{id}.wasm");
+        let package = shop.pack(id, "1.0.0", &text, &place, library);
+        shop.publish_package(&package, &shop.author);
+        bench.run(&["plugin", "install", id]).fails(3, &[words]);
+        assert!(!bench.data().join("store").join(id).exists());
+    }
 }

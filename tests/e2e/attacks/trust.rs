@@ -4,6 +4,7 @@ use std::fs;
 use std::time::SystemTime;
 
 use semver::Version;
+use serde_json::Value;
 
 use super::shop::{Shop, component, manifest};
 use super::{in_use, is_refused, load};
@@ -187,7 +188,7 @@ fn an_audit_names_everything_that_is_known_against_what_is_in_use() {
     bench
         .run(&["plugin", "install", file.to_str().unwrap()])
         .ok();
-    assert_eq!(kinds(&audit), ["yanked", "unsigned", "over-permissioned"]);
+    assert_eq!(kinds(&audit), ["yanked", "over-permissioned", "local"]);
     bench.run(&["plugin", "remove", "other"]).ok();
 
     shop.change(|registry| {
@@ -204,4 +205,111 @@ fn an_audit_names_everything_that_is_known_against_what_is_in_use() {
 
     fs::rename(&shop.folder, shop.folder.with_extension("gone")).unwrap();
     assert_eq!(kinds(&audit), ["outdated-snapshot"]);
+}
+
+#[test]
+fn an_audit_names_plugins_of_ones_own_and_counts_them_as_nothing_bad() {
+    let bench = Bench::new();
+    let own = |folder: &str, name: &str| {
+        let place = bench.work().join(folder);
+        fs::create_dir_all(&place).unwrap();
+        let file = place.join(format!("{name}.wasm"));
+        fs::write(&file, component(&manifest(name, "1.0.0", ""), "good", &[])).unwrap();
+        file
+    };
+    let built = own("built", "mine");
+    bench
+        .run(&["plugin", "install", built.to_str().unwrap()])
+        .ok();
+    own(".codex-ml/plugins", "dropped");
+    let audit = |code: i32| {
+        let rows = bench.run(&["plugin", "audit", "--json"]).code(code).json();
+        let row = |row: &Value| {
+            let text = |key: &str| row[key].as_str().unwrap().to_owned();
+            format!("{} {} {}", text("severity"), text("kind"), text("subject"))
+        };
+        rows.as_array().unwrap().iter().map(row).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        audit(0),
+        ["note local dropped 1.0.0", "note local mine 1.0.0"]
+    );
+    bench
+        .run(&["plugin", "audit"])
+        .ok()
+        .shows(&[
+            "you installed it from a path, and its file is what it was then",
+            "nothing notices when it changes",
+        ])
+        .tells(&["2 of them from no registry: nothing is known against them"]);
+    // One that stands where a signed one of that name was is something else.
+    let shop = Shop::new(&bench, "main");
+    shop.publish("dropped", "1.0.0");
+    bench.run(&["plugin", "install", "dropped"]).ok();
+    assert_eq!(
+        audit(3),
+        ["finding unsigned dropped 1.0.0", "note local mine 1.0.0"]
+    );
+}
+
+#[test]
+fn what_is_granted_and_taken_back_is_in_the_log() {
+    let bench = Bench::new();
+    let shop = Shop::new(&bench, "main");
+    shop.publish_package(&shop.package("words", "1.0.0", ASKS), &shop.author);
+    bench.run(&["plugin", "install", "words"]).ok();
+    let log = || fs::read_to_string(bench.data().join("trust.log")).unwrap();
+    let events = || {
+        let lines: Vec<Value> = log()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .filter(|line: &Value| line["subject"] == "words")
+            .collect();
+        let text = |line: &Value| {
+            format!(
+                "{} {}",
+                line["event"].as_str().unwrap(),
+                line["detail"].as_str().unwrap_or_default()
+            )
+        };
+        lines.iter().map(text).collect::<Vec<_>>()
+    };
+    let before = events().len();
+    bench.run(&["plugin", "grant", "words", "--all"]).ok();
+    bench.run(&["plugin", "limit", "words", "memory=1GiB"]).ok();
+    bench.run(&["plugin", "revoke", "words", "--clock"]).ok();
+    bench.run(&["plugin", "revoke", "words"]).ok();
+    let seen = events().split_off(before);
+    let starts = [
+        "granted the clock",
+        "limits-set {\"memory\":\"1GiB\"}",
+        "grant-revoked the clock",
+        "grant-revoked nothing",
+    ];
+    assert_eq!(seen.len(), starts.len(), "{seen:?}");
+    for (line, start) in seen.iter().zip(starts) {
+        assert!(
+            line.starts_with(start),
+            "{line} does not begin with {start}"
+        );
+    }
+    assert!(seen[0].contains("(registry file://"), "{seen:?}");
+    bench.run(&["plugin", "verify"]).ok();
+    // What is granted must be written down; what is taken back holds whatever became of the log.
+    bench.run(&["plugin", "grant", "words", "--all"]).ok();
+    fs::write(
+        bench.data().join("trust.log"),
+        log().replacen("granted", "trusted", 1),
+    )
+    .unwrap();
+    bench
+        .run(&["plugin", "limit", "words", "memory=2GiB"])
+        .code(3)
+        .tells(&["trust.log"]);
+    bench
+        .run(&["plugin", "revoke", "words"])
+        .code(3)
+        .tells(&["trust.log"]);
+    let ran = bench.run(&["plugin", "grant", "words", "--json"]).ok();
+    assert_eq!(ran.json()["standing"], "undecided");
 }

@@ -187,3 +187,63 @@ fn an_install_works_offline_from_what_was_fetched() {
         .ok()
         .shows(&["words 0.1.0", &server.url]);
 }
+
+#[test]
+fn sync_works_offline_from_what_was_fetched() {
+    let (bench, server) = served();
+    bench.run(&["plugin", "install", "words"]).ok();
+    server.seen();
+    let sync = ["plugin", "sync", "--user", "--locked", "--offline"];
+    bench.run(&sync).ok().tells(&["nothing changes"]);
+    // The store is gone, the cache is not.
+    fs::remove_dir_all(bench.data().join("store")).unwrap();
+    bench.run(&sync).ok().tells(&["installing words 0.1.0"]);
+    bench.run(&["plugin", "info", "words"]).ok();
+    // On another machine there is the lock and nothing else.
+    fs::remove_dir_all(bench.data().join("store")).unwrap();
+    fs::remove_dir_all(bench.data().with_file_name("cache")).unwrap();
+    bench
+        .run(&sync)
+        .code(1)
+        .tells(&["nothing of it is in the cache", "--offline"]);
+    assert!(
+        server.seen().is_empty(),
+        "offline means that nobody is asked"
+    );
+    bench.run(&["plugin", "sync", "--user", "--locked"]).ok();
+    assert!(server.seen().iter().any(|seen| seen.contains(ARCHIVE)));
+}
+
+#[test]
+fn nothing_is_fetched_but_by_commands_that_say_so() {
+    let (bench, server) = served();
+    bench.run(&["plugin", "install", "words"]).ok();
+    publish(&bench, "0.2.0").ok();
+    server.seen();
+    for arguments in [
+        &["--help"][..],
+        &["env"],
+        &["config", "schema"],
+        &["plugin", "list"],
+        &["plugin", "info", "words"],
+        &["plugin", "tree", "--user"],
+        &["plugin", "why", "words", "--user"],
+        &["plugin", "doctor"],
+        &["plugin", "verify"],
+        &["plugin", "trust"],
+        &["plugin", "policy", "show"],
+        &["plugin", "rollback", "--list", "--user"],
+        &["plugin", "grant", "words"],
+        &["plugin", "test", "words"],
+        &["plugin", "clean"],
+        &["registry", "list"],
+        &["completions", "bash"],
+        &["__complete", "bash", "2", "codex-ml", "plugin", "i"],
+        &["plugin", "remove", "words"],
+    ] {
+        bench.run(arguments);
+        assert_eq!(server.seen(), Vec::<String>::new(), "{arguments:?}");
+    }
+    bench.run(&["plugin", "install", "words"]).ok();
+    assert!(!server.seen().is_empty());
+}

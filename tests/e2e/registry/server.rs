@@ -1,12 +1,15 @@
-//! A web server for one folder, in a thread: whole files with ETag, and what goes wrong with servers.
+//! A web server for one folder, in a thread: whole files with ETag, with or without TLS, and what goes wrong with servers.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use codex_packages::digest::sha256;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// How the server behaves for paths that end with something.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -23,6 +26,8 @@ pub(super) enum Mood {
     Huge,
     /// Bytes without end and without a length.
     Endless,
+    /// The same file, at a server without encryption.
+    MovedToHttp,
 }
 
 #[derive(Debug, Default)]
@@ -38,16 +43,73 @@ pub(super) struct Server {
     state: Arc<Mutex<State>>,
 }
 
+/// A certificate authority of this test's own.
+pub(super) struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(super) fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self { issuer }
+    }
+
+    /// Its certificate as a client takes it.
+    pub(super) fn pem(&self) -> String {
+        self.issuer.pem()
+    }
+
+    /// The means of a server that this authority calls by a name.
+    fn vouch_for(&self, name: &str) -> Arc<ServerConfig> {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        let secret = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], secret)
+            .unwrap();
+        Arc::new(config)
+    }
+}
+
 impl Server {
     pub(super) fn of(folder: PathBuf) -> Self {
+        Self::start(folder, None)
+    }
+
+    /// A server at `https://localhost`, which an authority calls `name`.
+    pub(super) fn encrypted(folder: PathBuf, authority: &Authority, name: &str) -> Self {
+        Self::start(folder, Some(authority.vouch_for(name)))
+    }
+
+    fn start(folder: PathBuf, tls: Option<Arc<ServerConfig>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let url = match tls {
+            Some(_) => format!("https://localhost:{port}"),
+            None => format!("http://127.0.0.1:{port}"),
+        };
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 // A client that goes away in the middle is part of the tests.
-                let _ = answer(&stream, &folder, &shared);
+                let _ = match &tls {
+                    None => answer(stream, &folder, &shared),
+                    Some(config) => {
+                        let connection = ServerConnection::new(Arc::clone(config)).unwrap();
+                        let mut stream = StreamOwned::new(connection, stream);
+                        let answered = answer(&mut stream, &folder, &shared);
+                        stream.conn.send_close_notify();
+                        answered.and(stream.flush())
+                    }
+                };
             }
         });
         Self { url, state }
@@ -68,12 +130,20 @@ impl Server {
     }
 }
 
-fn answer(mut stream: &TcpStream, folder: &Path, state: &Mutex<State>) -> std::io::Result<()> {
-    let lines: Vec<String> = BufReader::new(stream)
+fn answer(
+    mut stream: impl Read + Write,
+    folder: &Path,
+    state: &Mutex<State>,
+) -> std::io::Result<()> {
+    let lines: Vec<String> = BufReader::new(&mut stream)
         .lines()
         .map_while(Result::ok)
         .take_while(|line| !line.is_empty())
         .collect();
+    // Who goes away before it asked, because of the certificate say, has asked for nothing.
+    if lines.is_empty() {
+        return Ok(());
+    }
     let path = lines
         .first()
         .and_then(|line| line.split(' ').nth(1))
@@ -141,6 +211,12 @@ fn answer(mut stream: &TcpStream, folder: &Path, state: &Mutex<State>) -> std::i
             say("200");
             stream.write_all(head("200 OK", 10_000_000_000, etag).as_bytes())?;
             stream.write_all(&bytes)
+        }
+        Some(Mood::MovedToHttp) => {
+            say("302");
+            let to = format!("http://127.0.0.1:9/{path}");
+            let head = "HTTP/1.1 302 Found\r\ncontent-length: 0\r\nconnection: close\r\nlocation: ";
+            stream.write_all(format!("{head}{to}\r\n\r\n").as_bytes())
         }
         Some(Mood::Endless) => {
             say("200");

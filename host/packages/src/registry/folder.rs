@@ -1,5 +1,9 @@
 //! Changes to a registry's folder. One at a time, each finished by a new snapshot: what was not signed is not believed,
-//! so a change that is cut off is finished by `renew` or by making it again.
+//! so a change that is cut off is finished by `renew` or by making it again. What authors publish is added in
+//! [`published`], what is taken back in [`taken_back`].
+
+mod published;
+mod taken_back;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -8,21 +12,16 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use codex_plugin_api::{Context, Error, Result};
-use semver::Version;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{
-    ABOUT, About, MAX_ABOUT, MAX_LIST, REVOKED, Revocation, Revoked, YANKED, Yanked, YankedVersion,
-};
-use super::{archive_path, index_path};
-use crate::archive::{self, Limits};
-use crate::entry::{Entry, FileDigest, SignedEntry};
-use crate::index::{Index, IndexEntry, Line, MAX_INDEX, precedence};
+use super::index_path;
+use super::{ABOUT, About, MAX_ABOUT, MAX_LIST, REVOKED, Revoked, YANKED, Yanked};
+use crate::entry::{Entry, FileDigest};
+use crate::index::{Index, MAX_INDEX};
 use crate::keys::{PublicKey, SecretKey};
 use crate::names;
 use crate::snapshot::{self, FORMAT, MAX_SNAPSHOT, Snapshot, later, timestamp};
-use crate::trust::SignedRotation;
 
 /// The file that is locked while a registry is changed. It begins with a dot, so that web servers do not serve it.
 const LOCK: &str = ".lock";
@@ -162,133 +161,6 @@ impl Registry {
         }
     }
 
-    /// Adds a version: checks the package whole, the signature, that the name belongs to the key and that the version is
-    /// new. Adding the very same again changes nothing. The caller renews the snapshot.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Data`] when package and entry do not fit, [`codex_plugin_api::ErrorKind::Denied`]
-    /// for a wrong signature or a name that belongs to another key, [`codex_plugin_api::ErrorKind::Config`] for a version
-    /// that is there with other content.
-    pub fn add(&self, package: &Path, signed: &SignedEntry, key: &PublicKey) -> Result<Added> {
-        let entry = self.check_package(package, signed, key)?;
-        let bytes = self.index_bytes(&entry.name)?;
-        let index = Index::parse(&entry.name, &bytes, &self.about.key)?;
-        let mut versions = index.entries.iter();
-        if let Some(there) =
-            versions.find(|there| precedence(&there.entry.version) == precedence(&entry.version))
-        {
-            if there.entry != entry || there.key != key.text() {
-                return Err(Error::config(format!(
-                    "{} {} is in the registry already, with other content",
-                    entry.name, entry.version
-                ))
-                .hint("a version never changes: give the plugin a new version"));
-            }
-            self.place_archive(package, &entry)?;
-            return Ok(Added {
-                entry,
-                again: true,
-                resembles: None,
-            });
-        }
-        let line = Line {
-            entry: Some(signed.entry.clone()),
-            signature: signed.signature.clone(),
-            key: Some(key.text()),
-            rotation: None,
-        };
-        let bytes = appended(bytes, &line)?;
-        // The same rules as every reader has: whose name it is, above all.
-        Index::parse(&entry.name, &bytes, &self.about.key)
-            .map_err(|error| error.with_kind(codex_plugin_api::ErrorKind::Denied))?;
-        let known = if index.entries.is_empty() {
-            self.names()?
-        } else {
-            Vec::new()
-        };
-        let resembles =
-            names::resembles(&entry.name, known.iter().map(String::as_str)).map(ToOwned::to_owned);
-        self.place_archive(package, &entry)?;
-        self.write(&index_path(&entry.name), &bytes)?;
-        Ok(Added {
-            entry,
-            again: false,
-            resembles,
-        })
-    }
-
-    fn check_package(
-        &self,
-        package: &Path,
-        signed: &SignedEntry,
-        key: &PublicKey,
-    ) -> Result<Entry> {
-        let entry: Entry = serde_json::from_str(&signed.entry)
-            .or_error(|| Error::data("the signed entry is damaged"))?;
-        key.verify(signed.entry.as_bytes(), &signed.signature)?;
-        let contents = archive::inspect(package, Some(&entry.archive), &Limits::default())?;
-        names::check(&entry.name)?;
-        if contents.entry() != entry {
-            return Err(Error::data(format!(
-                "the signed entry is not that of package {}",
-                package.display()
-            ))
-            .hint("sign the package again: codex-ml plugin sign"));
-        }
-        let revoked = self.revoked()?;
-        if let Some(reason) = revoked.reason(&key.id(), &entry.archive.sha256) {
-            return Err(Error::denied(format!(
-                "{} {} cannot be added: {reason}",
-                entry.name, entry.version
-            )));
-        }
-        Ok(entry)
-    }
-
-    fn place_archive(&self, package: &Path, entry: &Entry) -> Result<()> {
-        let path = archive_path(&entry.name, &entry.version);
-        let place = self.root.join(&path);
-        if place.exists() && FileDigest::of_file(&place)? == entry.archive {
-            return Ok(());
-        }
-        let failed = || Error::failed(format!("cannot write {}", place.display()));
-        let folder = place.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder).or_error(failed)?;
-        let mut file = tempfile::NamedTempFile::new_in(folder).or_error(failed)?;
-        let source = File::open(package)
-            .or_error(|| Error::failed(format!("cannot read {}", package.display())))?;
-        let mut source = crate::digest::HashingReader::new(source);
-        std::io::copy(&mut source, &mut file).or_error(failed)?;
-        if source.finish() != entry.archive {
-            return Err(Error::failed(format!(
-                "package {} changed while it was read",
-                package.display()
-            ))
-            .hint("try again"));
-        }
-        persist(file, &place)
-    }
-
-    /// Hands a name to another key: `old` signs.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Denied`] when the name does not belong to the key that signed.
-    pub fn rotate(&self, name: &str, signed: &SignedRotation) -> Result<()> {
-        let line = Line {
-            rotation: Some(signed.rotation.clone()),
-            signature: signed.signature.clone(),
-            ..Line::default()
-        };
-        let bytes = self.index_bytes(name)?;
-        if bytes.is_empty() {
-            return Err(self.unknown(name));
-        }
-        let bytes = appended(bytes, &line)?;
-        Index::parse(name, &bytes, &self.about.key)
-            .map_err(|error| error.with_kind(codex_plugin_api::ErrorKind::Denied))?;
-        self.write(&index_path(name), &bytes)
-    }
-
     /// The names of all plugins, sorted.
     ///
     /// # Errors
@@ -307,110 +179,6 @@ impl Registry {
         }
         names.sort();
         Ok(names)
-    }
-
-    /// Takes a version back for those who do not use it yet. The archive stays.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Config`] when there is no such version.
-    pub fn yank(&self, name: &str, version: &Version, reason: &str, now: SystemTime) -> Result<()> {
-        self.version(name, version)?;
-        let mut list = self.yanked()?;
-        list.yanked
-            .retain(|yanked| yanked.name != name || yanked.version != *version);
-        list.yanked.push(YankedVersion {
-            name: name.to_owned(),
-            version: version.clone(),
-            reason: reason.to_owned(),
-            time: timestamp(now),
-        });
-        list.yanked
-            .sort_by(|a, b| (&a.name, &a.version).cmp(&(&b.name, &b.version)));
-        self.write_json(YANKED, &list)
-    }
-
-    /// Gives a yanked version back; whether it was yanked.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Config`] when there is no such version.
-    pub fn unyank(&self, name: &str, version: &Version) -> Result<bool> {
-        self.version(name, version)?;
-        let mut list = self.yanked()?;
-        let before = list.yanked.len();
-        list.yanked
-            .retain(|yanked| yanked.name != name || yanked.version != *version);
-        self.write_json(YANKED, &list)?;
-        Ok(list.yanked.len() < before)
-    }
-
-    /// Forbids every version signed with a key. There is no way back: who lost a key once cannot unlose it.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Config`] for what is no key id, and for the root key.
-    pub fn revoke_key(&self, id: &str, reason: &str, now: SystemTime) -> Result<()> {
-        let id = id.to_ascii_uppercase();
-        if id.len() != 16 || !id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            return Err(Error::config(format!("{id:?} is not a key id"))
-                .hint("a key id is 16 hexadecimal digits, as codex-ml plugin key show prints it"));
-        }
-        if id == self.root_key()?.id() {
-            return Err(Error::config(format!(
-                "key {id} is the registry's root key, which cannot revoke itself"
-            ))
-            .hint("make a new registry with another key and tell its users its id"));
-        }
-        let mut revoked = self.revoked()?;
-        revoked.keys.insert(
-            id,
-            Revocation {
-                reason: reason.to_owned(),
-                time: timestamp(now),
-            },
-        );
-        self.write_json(REVOKED, &revoked)
-    }
-
-    /// Forbids a version by its archive.
-    ///
-    /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Config`] when there is no such version.
-    pub fn revoke_version(
-        &self,
-        name: &str,
-        version: &Version,
-        reason: &str,
-        now: SystemTime,
-    ) -> Result<()> {
-        let archive = self.version(name, version)?.entry.archive.sha256;
-        let mut revoked = self.revoked()?;
-        revoked.archives.insert(
-            archive,
-            Revocation {
-                reason: reason.to_owned(),
-                time: timestamp(now),
-            },
-        );
-        self.write_json(REVOKED, &revoked)
-    }
-
-    fn version(&self, name: &str, version: &Version) -> Result<IndexEntry> {
-        let index = self.index(name)?;
-        if index.entries.is_empty() {
-            return Err(self.unknown(name));
-        }
-        let there: Vec<String> = index
-            .entries
-            .iter()
-            .map(|entry| entry.entry.version.to_string())
-            .collect();
-        let found = index
-            .entries
-            .into_iter()
-            .find(|entry| entry.entry.version == *version);
-        found.ok_or_else(|| {
-            Error::config(format!("the registry has no {name} {version}"))
-                .hint(format!("it has {}", there.join(", ")))
-        })
     }
 
     fn unknown(&self, name: &str) -> Error {
@@ -519,16 +287,6 @@ fn lock(root: &Path) -> Result<File> {
         Ok::<_, std::io::Error>(file)
     };
     locked().or_error(|| Error::failed(format!("cannot lock {}", path.display())))
-}
-
-fn appended(mut bytes: Vec<u8>, line: &Line) -> Result<Vec<u8>> {
-    let text = serde_json::to_string(line)
-        .or_error(|| Error::failed("cannot write a line of an index"))?;
-    if !bytes.is_empty() && bytes.last() != Some(&b'\n') {
-        bytes.push(b'\n');
-    }
-    bytes.extend(text.bytes().chain([b'\n']));
-    Ok(bytes)
 }
 
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {

@@ -16,12 +16,10 @@ use serde_json::{Map, Value, json};
 use crate::app::App;
 use crate::interrupt::Interrupt;
 use crate::output::{Color, Output};
+use crate::plugins::conformance::PATIENCE;
 
 /// The argument that makes this executable the child.
 pub(in crate::cli) const WORD: &str = "__values";
-
-/// How long a plugin may think. A user who presses a key waits no longer.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How much of an answer is read, and how many values are shown.
 const LONGEST: u64 = 256 << 10;

@@ -3,7 +3,7 @@
 mod permissions;
 mod registries;
 
-use codex_packages::trust::Level;
+use codex_packages::trust::{Level, Trust};
 use codex_plugin_api::Result;
 use semver::Version;
 use serde::Serialize;
@@ -11,16 +11,18 @@ use serde::Serialize;
 use crate::app::App;
 use crate::exit::Exit;
 use crate::output::plain;
-use crate::plugins::trust::{level, locks, open};
+use crate::plugins::trust::{level, locks, open, recorded};
 use crate::plugins::{Plugin, Step};
 
 /// Arguments of `plugin audit`.
 #[derive(Debug, clap::Args)]
 #[command(
     long_about = "Report what is known against the plugins in use (exit code 3 when there is something).\n\nA plugin is \
-                  reported when its version was yanked or revoked, when nobody signed it, when it was granted more than it \
-                  asks for or asks for more than its code uses, and when it was built for an old plugin API; a registry when \
-                  its state is out of date or cannot be had. Revocations that are found are kept, and hold from then on.",
+                  reported when its version was yanked or revoked, when it stands unsigned in the place of one that a registry \
+                  signed, when it was granted more than it asks for or asks for more than its code uses, and when it was built \
+                  for an old plugin API; a registry when its state is out of date or cannot be had. Revocations that are found \
+                  are kept, and hold from then on. Plugins that you built or were given as files are named too, since nobody \
+                  vouches for them, but are nothing against them.",
     after_help = "Examples:\n  codex-ml plugin audit\n  codex-ml plugin audit --offline --json"
 )]
 pub(super) struct Args {
@@ -39,6 +41,15 @@ enum Kind {
     OverPermissioned,
     ApiDeprecated,
     OutdatedSnapshot,
+    Local,
+}
+
+/// Whether something is known against a plugin, or only worth knowing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Severity {
+    Finding,
+    Note,
 }
 
 impl Kind {
@@ -50,6 +61,14 @@ impl Kind {
             Self::OverPermissioned => "over-permissioned",
             Self::ApiDeprecated => "api-deprecated",
             Self::OutdatedSnapshot => "outdated-snapshot",
+            Self::Local => "local",
+        }
+    }
+
+    fn severity(self) -> Severity {
+        match self {
+            Self::Local => Severity::Note,
+            _ => Severity::Finding,
         }
     }
 }
@@ -64,6 +83,23 @@ struct Finding {
     hint: String,
 }
 
+/// A finding as JSON.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    severity: Severity,
+    #[serde(flatten)]
+    finding: &'a Finding,
+}
+
+impl<'a> Row<'a> {
+    fn of(finding: &'a Finding) -> Self {
+        Self {
+            severity: finding.kind.severity(),
+            finding,
+        }
+    }
+}
+
 /// Versions of the plugin API below this one will not be read for much longer.
 const OLDEST_API: Version = Version::new(1, 0, 0);
 
@@ -74,7 +110,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let mut findings = registries::ask(&locks(&app.folders)?, args.offline, &mut trust, app)?;
     for plugin in registry.plugins() {
         if level(plugin, &trust, data) == Level::Local {
-            findings.push(unsigned(plugin));
+            findings.push(local(plugin, &trust));
         }
         findings.extend(permissions::check(plugin, app));
         findings.extend(old_api(&plugin.title(), &plugin.build.api_version));
@@ -94,12 +130,42 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     report(&findings, registry.plugins().len(), app)
 }
 
-fn unsigned(plugin: &Plugin) -> Finding {
+/// A plugin that came from no registry. That is how every author's own begins, so it is a finding only where a signed one
+/// of that name is known: then something else runs under a trusted name.
+fn local(plugin: &Plugin, trust: &Trust) -> Finding {
+    let (title, file) = (plugin.title(), plugin.library.display());
+    let pin = trust.pins().plugins.get(plugin.id());
+    if let Some(source) = pin.and_then(|pin| pin.source.as_ref()) {
+        return Finding {
+            kind: Kind::Unsigned,
+            subject: title,
+            reason: format!(
+                "nobody signed it: it is the file {file}, in the place of {} of registry {}",
+                plugin.id(),
+                source.registry
+            ),
+            hint: format!(
+                "if you put it there, nothing has to be done; if not, remove the file, or with codex-ml plugin distrust {} --forget the memory of the signed one",
+                plugin.id()
+            ),
+        };
+    }
+    let (reason, hint) = if recorded(plugin, trust) {
+        (
+            format!("you installed it from a path, and its file is what it was then: {file}"),
+            "nobody signed it: be sure of where you had it from; local = false in a policy keeps such plugins out",
+        )
+    } else {
+        (
+            format!("nobody signed it and nothing notices when it changes: it is the file {file}"),
+            "codex-ml plugin install PATH writes its digest down; local = false in a policy keeps such plugins out",
+        )
+    };
     Finding {
-        kind: Kind::Unsigned,
-        subject: plugin.title(),
-        reason: format!("nobody signed it: it is the file {}", plugin.library.display()),
-        hint: "install it from a registry where it is in one; local = false in a policy keeps such plugins out".into(),
+        kind: Kind::Local,
+        subject: title,
+        reason,
+        hint: hint.into(),
     }
 }
 
@@ -116,8 +182,12 @@ fn old_api(subject: &str, built: &str) -> Option<Finding> {
 }
 
 fn report(findings: &[Finding], plugins: usize, app: &App) -> Result<Exit> {
+    let is_note = |finding: &&Finding| finding.kind.severity() == Severity::Note;
+    let notes = findings.iter().filter(is_note).count();
+    let against = findings.len() - notes;
     if app.output.is_json() {
-        app.output.value(&findings)?;
+        let rows: Vec<Row<'_>> = findings.iter().map(Row::of).collect();
+        app.output.value(&rows)?;
     } else {
         for finding in findings {
             app.output.line(plain(&format!(
@@ -128,15 +198,19 @@ fn report(findings: &[Finding], plugins: usize, app: &App) -> Result<Exit> {
                 finding.hint
             )))?;
         }
-        let what = match findings.len() {
+        let what = match against {
             0 => "nothing is known against them".to_owned(),
             1 => "1 finding".to_owned(),
             count => format!("{count} findings"),
         };
+        let local = match notes {
+            0 => String::new(),
+            count => format!(", {count} of them from no registry"),
+        };
         app.output
-            .note(format!("{plugins} plugins were looked at: {what}"));
+            .note(format!("{plugins} plugins were looked at{local}: {what}"));
     }
-    Ok(if findings.is_empty() {
+    Ok(if against == 0 {
         Exit::Done
     } else {
         Exit::Plugin

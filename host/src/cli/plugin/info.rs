@@ -10,7 +10,6 @@ use crate::output::plain;
 use crate::plugins::grants::limit::in_force;
 use crate::plugins::grants::{Grants, command_line, requests};
 use crate::plugins::nearest::nearest;
-use crate::plugins::packages::locked_folders;
 use crate::plugins::{Plugin, Registry};
 
 /// Arguments of `plugin info`.
@@ -34,7 +33,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         }
     }
     let grants = plugin.is_sandboxed().then(|| decisions(app));
-    let locked = locked_folders(app).remove(&plugin.path);
+    let locked = registry.catalog().locked.get(&plugin.path);
     if app.output.is_json() {
         let schemas: Vec<Value> = schemas
             .iter()

@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use codex_packages::entry::ANY_TARGET;
-use codex_packages::store::Store;
 use codex_plugin_api::{Kind, Manifest, Result};
 use serde::Serialize;
 
 use crate::app::App;
 use crate::exit::Exit;
 use crate::plugins::gates::is_component;
-use crate::plugins::packages::locked_folders;
+use crate::plugins::{Plugin, Registry};
 
 #[derive(Serialize)]
 struct Row<'a> {
@@ -28,7 +27,7 @@ struct Row<'a> {
     scope: Option<&'static str>,
 }
 
-/// What would run a candidate, by its name, or by what lies in its folder.
+/// What would run a refused candidate, by its name, or by what lies in its folder.
 fn runtime_of(path: &Path) -> &'static str {
     let holds = |folder: &Path| {
         let entries = folder.read_dir().ok()?;
@@ -44,7 +43,20 @@ fn runtime_of(path: &Path) -> &'static str {
 }
 
 impl<'a> Row<'a> {
-    fn new(manifest: Option<&Manifest>, path: &'a Path, state: &'static str) -> Self {
+    fn of(plugin: &'a Plugin, state: &'static str) -> Self {
+        Self {
+            id: plugin.id().to_owned(),
+            version: Some(plugin.manifest.plugin.version.to_string()),
+            kinds: plugin.kinds(),
+            runtime: plugin.runtime(),
+            path: &plugin.path,
+            state,
+            registry: None,
+            scope: None,
+        }
+    }
+
+    fn of_refused(manifest: Option<&Manifest>, path: &'a Path) -> Self {
         let mut kinds: Vec<Kind> = manifest
             .into_iter()
             .flat_map(|manifest| &manifest.components)
@@ -64,59 +76,38 @@ impl<'a> Row<'a> {
             kinds,
             runtime: runtime_of(path),
             path,
-            state,
+            state: "refused",
             registry: None,
             scope: None,
         }
     }
 }
 
-/// Says of each plugin that a lock names where it came from. Locks are read only where there is such a plugin.
-fn add_sources(rows: &mut [Row<'_>], app: &App) {
-    let store = app
-        .folders
-        .data
-        .as_deref()
-        .map(|data| Store::new(data).root().to_owned());
-    let stored = |row: &Row<'_>| {
-        store
-            .as_ref()
-            .is_some_and(|store| row.path.starts_with(store))
-    };
-    if !rows.iter().any(stored) {
-        return;
-    }
-    let locked = locked_folders(app);
-    for row in rows {
-        if let Some((origin, locked)) = locked.get(row.path) {
+/// A row for everything that was found; of each plugin that a lock names, with where it came from.
+fn rows(registry: &Registry) -> Vec<Row<'_>> {
+    let ready = registry.plugins().iter().map(|one| Row::of(one, "ready"));
+    let shadowed = registry.shadowed().iter();
+    let shadowed = shadowed.map(|one| Row::of(one, "shadowed"));
+    let refused = registry
+        .refused()
+        .iter()
+        .map(|stopped| Row::of_refused(stopped.manifest.as_deref(), &stopped.refusal.path));
+    let mut rows: Vec<Row<'_>> = ready.chain(shadowed).chain(refused).collect();
+    for row in &mut rows {
+        if let Some((origin, locked)) = registry.catalog().locked.get(row.path) {
             row.id.clone_from(&locked.name);
             row.version = Some(locked.version.to_string());
             row.registry = Some(locked.registry.clone());
             row.scope = origin.scope();
         }
     }
+    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    rows
 }
 
 pub(super) fn run(app: &App) -> Result<Exit> {
     let registry = app.registry()?;
-    let ready = registry
-        .plugins()
-        .iter()
-        .map(|plugin| Row::new(Some(&plugin.manifest), &plugin.path, "ready"));
-    let shadowed = registry
-        .shadowed()
-        .iter()
-        .map(|plugin| Row::new(Some(&plugin.manifest), &plugin.path, "shadowed"));
-    let refused = registry.refused().iter().map(|stopped| {
-        Row::new(
-            stopped.manifest.as_deref(),
-            &stopped.refusal.path,
-            "refused",
-        )
-    });
-    let mut rows: Vec<Row<'_>> = ready.chain(shadowed).chain(refused).collect();
-    add_sources(&mut rows, app);
-    rows.sort_by(|a, b| a.id.cmp(&b.id));
+    let rows = rows(&registry);
     if app.output.is_json() {
         app.output.value(&rows)?;
         return Ok(Exit::Done);

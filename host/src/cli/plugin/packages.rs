@@ -1,7 +1,9 @@
 //! What the commands for plugins from registries share: options, and the way from a goal to what is printed.
 
+use std::path::PathBuf;
+
 use codex_packages::clean::remember;
-use codex_packages::lock::{Change, Lock};
+use codex_packages::lock::{Change, Lock, Locked};
 use codex_packages::registries::Registries;
 use codex_packages::session::{Applied, Goal, Plan};
 use codex_packages::trust::Wishes;
@@ -83,21 +85,21 @@ pub(super) fn carry_out(
             "registry {registry} was asked for the first time and its key {key} is pinned: compare it with what its keeper says"
         )));
     }
-    if !plan.changes.is_empty() {
-        let before = room.lock().unwrap_or_default();
-        check_names(app.registry()?.catalog(), &registries, &before, plan.lock())?;
+    let before = room.lock().unwrap_or_default();
+    let comes = |locked: &Locked| {
+        before.plugins.get(&locked.name) != Some(locked) || !room.is_installed(locked)
+    };
+    if plan.lock().plugins.values().any(comes) {
+        let found = app.registry()?;
+        check_names(found.catalog(), &registries, &before, plan.lock(), &comes)?;
     }
     if dry_run {
-        let applied = Applied {
-            changes: plan.changes.clone(),
-            warnings: plan.remarks.clone(),
-            ..Applied::default()
-        };
+        let applied = plan.outline()?;
         return report(app, room, &applied, plan.lock(), true);
     }
     registries.keep_revocations()?;
     let lock = plan.lock().clone();
-    let mut told = |locked: &codex_packages::lock::Locked| {
+    let mut told = |locked: &Locked| {
         app.output.note(plain(&format!(
             "installing {} from {}",
             locked.title(),
@@ -117,6 +119,7 @@ fn report(app: &App, room: &Room, applied: &Applied, lock: &Lock, dry_run: bool)
         app.output.value(&json!({
             "scope": room.scope.kind, "project": room.scope.project_file(), "lock": room.scope.lock_file(),
             "changes": applied.changes, "installed": titles(applied), "plugins": lock.plugins.len(), "dry_run": dry_run,
+            "written": written(applied, room),
         }))?;
         return Ok(Exit::Done);
     }
@@ -125,15 +128,34 @@ fn report(app: &App, room: &Room, applied: &Applied, lock: &Lock, dry_run: bool)
     }
     let count = lock.plugins.len();
     let scope = room.scope.kind.as_str();
+    let names: Vec<_> = written(applied, room)
+        .iter()
+        .filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned()))
+        .collect();
+    let nothing_came = applied.changes.is_empty() && applied.installed.is_empty();
     app.output
-        .note(match (applied.changes.is_empty(), dry_run) {
-            (true, _) if applied.installed.is_empty() => {
-                format!("nothing changes: {count} plugins in the {scope}'s lock")
-            }
-            (_, true) => "nothing was changed (--dry-run)".to_owned(),
-            _ => format!("{count} plugins in {}", room.scope.lock_file().display()),
+        .note(match (nothing_came, names.as_slice(), dry_run) {
+            (true, [], _) => format!("nothing changes: {count} plugins in the {scope}'s lock"),
+            // What is asked for may change while the same versions answer it: a pin at the version in use, say.
+            (true, names, false) => format!(
+                "no version changes, only {}: {count} plugins in the {scope}'s lock",
+                names.join(" and ")
+            ),
+            (true, names, true) => format!(
+                "no version would change, only {} (--dry-run)",
+                names.join(" and ")
+            ),
+            (false, _, true) => "nothing was changed (--dry-run)".to_owned(),
+            (false, _, false) => format!("{count} plugins in {}", room.scope.lock_file().display()),
         });
     Ok(Exit::Done)
+}
+
+/// The scope's files that change.
+fn written(applied: &Applied, room: &Room) -> Vec<PathBuf> {
+    let project = applied.project_changes.then(|| room.scope.project_file());
+    let lock = applied.lock_changes.then(|| room.scope.lock_file());
+    project.into_iter().chain(lock).collect()
 }
 
 fn titles(applied: &Applied) -> Vec<Value> {

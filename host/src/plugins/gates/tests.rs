@@ -12,7 +12,7 @@ fn stamp() -> Stamp {
         abi: (v1::MAJOR, v1::MINOR),
         api_version: API_VERSION.into(),
         rustc: "rustc 1.95.0".into(),
-        target: "x86_64-unknown-linux-gnu".into(),
+        target: codex_plugin_api::abi::TARGET.into(),
         symbol: "s".into(),
         manifest: MANIFEST_TEXT.into(),
     }
@@ -169,6 +169,11 @@ fn every_gate_stops_what_it_is_for() {
             elf(other_machine, SECTION, &stamp().to_bytes()),
             Step::Target,
             "it was built for linux",
+        ),
+        (
+            with(&|stamp| stamp.target = "aarch64-apple-darwin".into()),
+            Step::Target,
+            "its stamp names the target aarch64-apple-darwin, but it is a library for linux",
         ),
     ] {
         let refusal = judge(&bytes).unwrap_err().refusal;

@@ -6,12 +6,14 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use codex_packages::trust::log::Event;
+use codex_packages::trust::note;
 use codex_plugin_api::manifest::Limits;
 use codex_plugin_api::{Context, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use super::Granted;
 use super::asked::Asked;
+use super::{Granted, told};
 use crate::plugins::trust::REGISTRY;
 
 pub(super) const FILE: &str = "grants.json";
@@ -34,10 +36,10 @@ pub(super) struct Entry {
 #[serde(deny_unknown_fields)]
 pub(super) struct Decision {
     /// Of what was asked, as [`Asked::digest`] makes it.
-    digest: String,
+    pub(super) digest: String,
     /// Where the plugin came from. Another one of the same id inherits nothing.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    origin: String,
+    pub(super) origin: String,
     asked: Asked,
     pub(super) granted: Granted,
     /// When, in seconds since 1970.
@@ -158,7 +160,20 @@ pub(super) fn update<T>(
     let mut plugins = before.clone();
     let outcome = change(&mut plugins)?;
     plugins.retain(|_, entry| *entry != Entry::default());
-    if plugins != before {
+    if plugins == before {
+        return Ok(outcome);
+    }
+    let events = told::changes(&before, &plugins);
+    // What is granted is written down before it is in force. What is taken back must not wait for a log that cannot be
+    // written.
+    if events
+        .iter()
+        .all(|(event, ..)| *event == Event::GrantRevoked)
+    {
+        write(data, plugins).or_error(failed)?;
+        note(data, events)?;
+    } else {
+        note(data, events)?;
         write(data, plugins).or_error(failed)?;
     }
     Ok(outcome)
