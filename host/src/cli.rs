@@ -1,5 +1,6 @@
 //! The command line: global options, one file a command, and the way from an error to an exit code.
 
+mod adapters;
 mod complete;
 mod completions;
 mod config;

@@ -71,6 +71,13 @@ pub fn list() -> Vec<Listed> {
 
 impl Resolved {
     fn new(mut tree: tree::Tree) -> Result<Self> {
+        if tree.get("adapter").is_some() && tree.get("adapter.name").is_none() {
+            return Err(Error::config(format!(
+                "keys of an adapter are set, but no adapter is chosen ({})",
+                tree.origin("adapter")
+            ))
+            .hint("choose one by its name, for example adapter=lora"));
+        }
         let schema = ConfigSchema::new(host_schema())?;
         let checked = schema
             .check(&Value::Object(tree.values.clone()), MARK)

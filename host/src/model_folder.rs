@@ -3,15 +3,21 @@
 //! This file finds out which plugins open the folder and what its run was told; reading weights and vocabularies is
 //! theirs. The export writes `codex_ml.json`; what is missing in it is no error.
 
+mod adapters;
+mod load;
+mod note;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use codex_plugin_api::{Context, Error, Kind, Model, Result, Tokenizer};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use codex_plugin_api::{Context, Error, Result, Tokenizer};
+use serde_json::{Map, Value};
 
-use crate::app::App;
-use crate::config::Masking;
+pub(crate) use self::adapters::refuse_adapter;
+use self::adapters::{AdapterFolder, Used};
+pub(crate) use self::load::opens_folders;
+use self::note::Note;
+
 use crate::data::Classes;
 use crate::evaluate::TaskSettings;
 use crate::task::Task;
@@ -34,57 +40,120 @@ const TOKENIZER_FILES: [&str; 4] = [
     "tokenizer.model",
 ];
 
-/// What `codex_ml.json` says.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Note {
-    model: Named,
-    tokenizer: Named,
-    data: Option<Map<String, Value>>,
-    metrics: Vec<Value>,
-    seed: u64,
-    evaluation_tokens: Option<usize>,
-    evaluate_documents: Option<u64>,
-    task: Option<Task>,
-    sequence_length: Option<u32>,
-    batch_size: Option<u32>,
-    masking: Option<Masking>,
-    classes: Option<Vec<String>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Named {
-    name: Option<String>,
-    options: Map<String, Value>,
-}
-
-/// A folder with a model, a tokenizer, or both.
+/// A folder with a model, a tokenizer, or both; or an adapter with the model that it is for.
 #[derive(Clone, Debug)]
 pub struct ModelFolder {
+    /// What was asked for.
     path: PathBuf,
-    note: Option<Note>,
+    /// Where the model itself is: the same, or an adapter's base.
+    base: PathBuf,
+    /// What the run says that made the folder which was asked for: its data, its metrics.
+    run: Option<Note>,
+    /// What was told to the run that made the model as it is used, the adapter's where there is one: task, classes.
+    made: Option<Note>,
+    /// What the base's own note says.
+    base_note: Option<Note>,
+    adapters: Vec<Used>,
 }
 
 impl ModelFolder {
-    /// A folder that holds a model. A run's folder stands for the `model` folder in it.
+    /// A folder that holds a model, or an adapter whose model is found by its name. A run's folder stands for the
+    /// `model` folder in it.
     ///
     /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Data`] when there is no such folder, or no model in it.
+    /// [`codex_plugin_api::ErrorKind::Data`] when there is no such folder, no model in it, or no base of an adapter.
     pub fn open(path: &Path) -> Result<Self> {
         let folder = Self::open_any(path, "model")?;
-        if folder.note.is_none() && !folder.path.join("config.json").is_file() {
-            let error = Error::data(format!(
-                "{} is no model folder: it has no config.json",
-                path.display()
-            ));
-            return Err(if path.join("events.ndjson").is_file() {
-                error.hint("this run has not exported its model yet: `codex-ml train --resume` continues it")
-            } else {
-                error.hint("give the folder that training exported (runs/NAME/model), or a Hugging Face model's")
+        let Some(adapter) = AdapterFolder::find(&folder.path)? else {
+            return folder.with_model(path);
+        };
+        let base = adapter.base()?;
+        let base = Self::open_any(&base, "model")?.with_model(&base)?;
+        if AdapterFolder::find(&base.path)?.is_some() {
+            let what = format!(
+                "the adapter in {} names {} as its model, which is an adapter itself",
+                folder.path.display(),
+                base.path.display()
+            );
+            return Err(Error::data(what).hint("merge that adapter into its model first"));
+        }
+        Ok(Self {
+            path: folder.path,
+            run: adapter.note.clone().or_else(|| base.run.clone()),
+            made: adapter.note.clone().or_else(|| base.run.clone()),
+            base_note: base.run,
+            base: base.path,
+            adapters: vec![Used {
+                folder: adapter,
+                weight: 1.0,
+            }],
+        })
+    }
+
+    /// The same with adapters on top, each with a weight: `weights` has one for each of them, one for all, or none. A
+    /// model that is an adapter itself keeps it; a weight without adapters is that one's.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`codex_plugin_api::ErrorKind::Config`] for weights that do not belong to the adapters.
+    pub fn open_with(path: &Path, adapters: &[PathBuf], weights: &[f32]) -> Result<Self> {
+        let mut folder = Self::open(path)?;
+        let before = if adapters.is_empty() {
+            0
+        } else {
+            folder.adapters.len()
+        };
+        for adapter in adapters {
+            let adapter = AdapterFolder::open(adapter)?;
+            if folder
+                .adapters
+                .iter()
+                .any(|it| it.folder.path == adapter.path)
+            {
+                let what = format!("the adapter {} is given twice", adapter.path.display());
+                return Err(
+                    Error::config(what).hint("a weight makes it stronger: --adapter-weight 2")
+                );
+            }
+            folder.adapters.push(Used {
+                folder: adapter,
+                weight: 1.0,
             });
         }
+        adapters::weigh(&mut folder.adapters[before..], weights)?;
+        if before == 0 && !adapters.is_empty() {
+            folder.take_notes();
+        }
         Ok(folder)
+    }
+
+    /// What the model is used for is its first adapter's to say. Whose data it is judged on stays, unless that data is
+    /// another task's.
+    fn take_notes(&mut self) {
+        let own = self.made.as_ref().and_then(|note| note.task);
+        let notes = self.adapters.iter().filter_map(|it| it.folder.note.clone());
+        if let Some(note) = notes.into_iter().find(|note| note.task.is_some()) {
+            if own.is_some() && own != note.task {
+                self.run = Some(note.clone());
+            }
+            self.made = Some(note);
+        }
+    }
+
+    fn with_model(self, shown: &Path) -> Result<Self> {
+        if self.run.is_some() || self.path.join("config.json").is_file() {
+            return Ok(self);
+        }
+        let error = Error::data(format!(
+            "{} is no model folder: it has no config.json",
+            shown.display()
+        ));
+        Err(if shown.join("events.ndjson").is_file() {
+            error.hint(
+                "this run has not exported its model yet: `codex-ml train --resume` continues it",
+            )
+        } else {
+            error.hint("give the folder that training exported (runs/NAME/model), or a Hugging Face model's")
+        })
     }
 
     /// A folder that holds a tokenizer, or the `tokenizer.json` in it.
@@ -105,11 +174,7 @@ impl ModelFolder {
             parent
         };
         let folder = Self::open_any(path, "tokenizer")?;
-        if folder.note.is_none()
-            && !TOKENIZER_FILES
-                .iter()
-                .any(|name| folder.path.join(name).is_file())
-        {
+        if folder.run.is_none() && !has_tokenizer(&folder.path) {
             return Err(Error::data(format!(
                 "{} holds no tokenizer: it has no tokenizer.json",
                 path.display()
@@ -138,11 +203,18 @@ impl ModelFolder {
         let path = if is_run { inner } else { path.to_owned() };
         let file = path.join(NOTE);
         let note = if file.is_file() {
-            Some(read_note(&file)?)
+            Some(note::read(&file)?)
         } else {
             None
         };
-        Ok(Self { path, note })
+        Ok(Self {
+            base: path.clone(),
+            path,
+            made: note.clone(),
+            base_note: note.clone(),
+            run: note,
+            adapters: Vec::new(),
+        })
     }
 
     /// Where it is.
@@ -150,110 +222,84 @@ impl ModelFolder {
         &self.path
     }
 
+    /// The adapters on top of the model.
+    pub fn adapters(&self) -> impl Iterator<Item = &Path> {
+        self.adapters.iter().map(|it| it.folder.path.as_path())
+    }
+
     /// Whether codex-ml exported it.
     pub fn is_export(&self) -> bool {
-        self.note.is_some()
+        self.made.is_some()
     }
 
     /// The model plugin that opens it.
     pub fn model_name(&self) -> &str {
-        self.note
-            .as_ref()
-            .and_then(|note| note.model.name.as_deref())
-            .unwrap_or(MODEL)
+        let notes = [&self.made, &self.base_note].into_iter().flatten();
+        let mut names = notes.filter_map(|note| note.model.name.as_deref());
+        names.next().unwrap_or(MODEL)
     }
 
     /// The tokenizer plugin that opens it.
     pub fn tokenizer_name(&self) -> &str {
-        self.note
-            .as_ref()
-            .and_then(|note| note.tokenizer.name.as_deref())
+        let (_, note) = self.tokenizer();
+        note.and_then(|note| note.tokenizer.name.as_deref())
             .unwrap_or(TOKENIZER)
+    }
+
+    /// Where the tokenizer is, and what the export that it is in says of it: an adapter's folder may hold one, and need not.
+    fn tokenizer(&self) -> (&Path, Option<&Note>) {
+        let own = self.path != self.base && has_tokenizer(&self.path);
+        let exported = self
+            .adapters
+            .first()
+            .filter(|it| it.folder.path == self.path);
+        match exported.and_then(|it| it.folder.note.as_ref()) {
+            Some(note) => (&self.path, Some(note)),
+            None if own => (&self.path, None),
+            None => (&self.base, self.base_note.as_ref()),
+        }
     }
 
     /// The `data` section of the run that made it.
     pub fn data(&self) -> Option<&Map<String, Value>> {
-        self.note.as_ref().and_then(|note| note.data.as_ref())
+        self.run.as_ref().and_then(|note| note.data.as_ref())
     }
 
     /// The metrics of the run that made it: names, or maps with a name.
     pub fn metrics(&self) -> &[Value] {
-        self.note.as_ref().map_or(&[], |note| &note.metrics)
+        self.run.as_ref().map_or(&[], |note| &note.metrics)
     }
 
     /// The seed of the run that made it.
     pub fn seed(&self) -> u64 {
-        self.note.as_ref().map_or(0, |note| note.seed)
+        self.run.as_ref().map_or(0, |note| note.seed)
     }
 
     /// How many held-out documents the run's evaluations looked at; all when absent.
     pub fn evaluate_documents(&self) -> Option<u64> {
-        self.note.as_ref().and_then(|note| note.evaluate_documents)
+        self.run.as_ref().and_then(|note| note.evaluate_documents)
     }
 
     /// How many tokens the run's evaluations gave the model at once: the same sums, to the last bit.
     pub fn evaluation_tokens(&self) -> Option<usize> {
-        self.note.as_ref().and_then(|note| note.evaluation_tokens)
+        self.run.as_ref().and_then(|note| note.evaluation_tokens)
     }
 
-    /// Loads the model.
-    ///
-    /// # Errors
-    /// The registry's and the plugin's.
-    pub fn load_model(&self, app: &App) -> Result<Box<dyn Model>> {
-        self.load_model_with(&Map::new(), app)
+    /// The task that its adapters were trained for.
+    fn adapted_task(&self) -> Option<Task> {
+        self.adapters.iter().find_map(|it| it.folder.task())
     }
 
-    /// Loads the model with some of its own keys set, such as `device` and `precision`.
-    ///
-    /// # Errors
-    /// As [`Self::load_model`], and [`codex_plugin_api::ErrorKind::Config`] for a key that the model does not have.
-    pub fn load_model_with(&self, keys: &Map<String, Value>, app: &App) -> Result<Box<dyn Model>> {
-        let mut config = keys.clone();
-        config.insert("path".into(), self.path_text()?.into());
-        app.registry()?
-            .create_model(self.model_name(), &Value::Object(config))
-    }
-
-    /// Loads the model for a task: one whose plugin takes a `task` gets the parts that the task needs.
-    ///
-    /// # Errors
-    /// The registry's and the plugin's.
-    pub fn load_model_for(&self, task: Task, app: &App) -> Result<Box<dyn Model>> {
-        let registry = app.registry()?;
-        let schema = registry.schema(Kind::Model, self.model_name())?;
-        let mut config = json!({"path": self.path_text()?});
-        if schema.pointer("/properties/task").is_some() {
-            config["task"] = json!(task);
-        }
-        registry.create_model(self.model_name(), &config)
-    }
-
-    /// Loads the tokenizer.
-    ///
-    /// # Errors
-    /// The registry's and the plugin's.
-    pub fn load_tokenizer(&self, app: &App) -> Result<Box<dyn Tokenizer>> {
-        let registry = app.registry()?;
-        let name = self.tokenizer_name();
-        let config = match &self.note {
-            Some(note) if !opens_folders(registry.schema(Kind::Tokenizer, name)?) => {
-                Value::Object(note.tokenizer.options.clone())
-            }
-            _ => json!({"path": self.path_text()?}),
-        };
-        registry.create_tokenizer(name, &config)
-    }
-
-    /// The task that the model was trained for: what its note says, else what the architecture in `config.json` is for.
+    /// The task that the model was trained for: what its adapter or its note says, else what the architecture in `config.json` is for.
     ///
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Data`] when `config.json` is not JSON.
     pub fn task(&self) -> Result<Task> {
-        if let Some(task) = self.note.as_ref().and_then(|note| note.task) {
+        let noted = self.made.as_ref().and_then(|note| note.task);
+        if let Some(task) = self.adapted_task().or(noted) {
             return Ok(task);
         }
-        let file = self.path.join("config.json");
+        let file = self.base.join("config.json");
         if !file.is_file() {
             return Ok(Task::default());
         }
@@ -276,13 +322,13 @@ impl ModelFolder {
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Data`] when `config.json` is not JSON or names no classes where there must be some.
     pub fn task_settings(&self, task: Task) -> Result<TaskSettings> {
-        let note = self.note.clone().unwrap_or_default();
+        let note = self.made.clone().unwrap_or_default();
         let classes = match (task, note.classes) {
             (Task::Classification, Some(names)) => Classes::new(names),
-            (Task::Classification, None) => class_names(&self.path)?.ok_or_else(|| {
+            (Task::Classification, None) => class_names(&self.base)?.ok_or_else(|| {
                 Error::data(format!(
                     "{} does not say which classes it tells apart",
-                    self.path.join("config.json").display()
+                    self.base.join("config.json").display()
                 ))
                 .hint("a classifier has `id2label` there; train one with training.task=classification")
             })?,
@@ -304,7 +350,7 @@ impl ModelFolder {
     pub fn end_tokens(&self, tokenizer: &dyn Tokenizer) -> Result<Vec<u32>> {
         let mut tokens: Vec<u32> = tokenizer.vocabulary()?.special.eos.into_iter().collect();
         for name in ["generation_config.json", "config.json"] {
-            let file = self.path.join(name);
+            let file = self.base.join(name);
             if !file.is_file() {
                 continue;
             }
@@ -324,16 +370,11 @@ impl ModelFolder {
         tokens.dedup();
         Ok(tokens)
     }
+}
 
-    fn path_text(&self) -> Result<&str> {
-        self.path.to_str().ok_or_else(|| {
-            Error::config(format!(
-                "the path {} is not UTF-8, which plugins cannot take",
-                self.path.display()
-            ))
-            .hint("rename the folder")
-        })
-    }
+fn has_tokenizer(folder: &Path) -> bool {
+    let mut names = TOKENIZER_FILES.iter();
+    names.any(|name| folder.join(name).is_file())
 }
 
 /// The error for an id that the model does not have.
@@ -342,12 +383,6 @@ pub(crate) fn foreign_id(id: u32, vocab_size: u32) -> Error {
         "the tokenizer gave id {id}, and the model's vocabulary has {vocab_size} entries"
     ))
     .hint("the tokenizer does not belong to this model")
-}
-
-/// Whether a tokenizer with this schema takes the folder that it saved.
-pub(crate) fn opens_folders(schema: &Value) -> bool {
-    schema.pointer("/properties/path").is_some()
-        || schema.get("additionalProperties") != Some(&Value::Bool(false))
 }
 
 /// The classes of the classifier in a folder, in the order of their numbers; `None` where it holds none.
@@ -385,103 +420,6 @@ fn read_json(file: &Path) -> Result<Value> {
     })
 }
 
-fn read_note(file: &Path) -> Result<Note> {
-    let value = read_json(file)?;
-    serde_json::from_value(value).or_error(|| {
-        Error::data(format!("{} does not describe a model", file.display())).hint(
-            "export the model again, or delete this file to open the folder as Hugging Face's",
-        )
-    })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "tests")]
-mod tests {
-    use codex_plugin_api::ErrorKind;
-
-    use super::*;
-    use crate::testing::ByteTokenizer;
-
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
-        let folder = tempfile::tempdir().unwrap();
-        for (name, content) in files {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, content).unwrap();
-        }
-        folder
-    }
-
-    #[test]
-    fn an_export_says_what_opens_it() {
-        let note = r#"{"version": "0.1.0", "model": {"name": "ngram"}, "tokenizer": {"name": "bytes"},
-            "data": {"name": "grammar", "validation_fraction": 0.1}, "metrics": ["lm", {"name": "x", "k": 1}], "seed": 7}"#;
-        let root = folder(&[
-            ("model/codex_ml.json", note),
-            ("model/config.json", "{}"),
-            ("events.ndjson", ""),
-        ]);
-        for path in [root.path().to_owned(), root.path().join("model")] {
-            let opened = ModelFolder::open(&path).unwrap();
-            assert_eq!(
-                (opened.model_name(), opened.tokenizer_name(), opened.seed()),
-                ("ngram", "bytes", 7)
-            );
-            assert_eq!(
-                (opened.data().unwrap().len(), opened.metrics().len()),
-                (2, 2)
-            );
-            assert!(opened.is_export());
-            assert_eq!(opened.path(), root.path().join("model"));
-        }
-    }
-
-    #[test]
-    fn a_hugging_face_folder_is_opened_by_the_usual_plugins() {
-        let root = folder(&[
-            (
-                "config.json",
-                r#"{"model_type": "llama", "eos_token_id": 2}"#,
-            ),
-            ("generation_config.json", r#"{"eos_token_id": [3, 2]}"#),
-            ("tokenizer.json", "{}"),
-        ]);
-        let opened = ModelFolder::open(root.path()).unwrap();
-        assert_eq!(
-            (opened.model_name(), opened.tokenizer_name()),
-            ("minilm", "hf")
-        );
-        assert!(!opened.is_export());
-        assert_eq!(opened.end_tokens(&ByteTokenizer).unwrap(), [2, 3, 256]);
-        let tokenizer =
-            ModelFolder::open_tokenizer_folder(&root.path().join("tokenizer.json")).unwrap();
-        assert_eq!(tokenizer.path(), root.path());
-    }
-
-    #[test]
-    fn what_is_no_model_folder_is_told_apart() {
-        let root = folder(&[
-            ("file", ""),
-            ("empty/x", ""),
-            ("run/events.ndjson", ""),
-            ("broken/codex_ml.json", "{"),
-            ("wrong/codex_ml.json", r#"{"model": 3}"#),
-        ]);
-        for (name, word) in [
-            ("nowhere", "there is no model folder"),
-            ("file", "is a file, not a model folder"),
-            ("empty", "is no model folder: it has no config.json"),
-            ("run", "is no model folder"),
-            ("broken", "codex_ml.json is not JSON"),
-            ("wrong", "codex_ml.json does not describe a model"),
-        ] {
-            let error = ModelFolder::open(&root.path().join(name)).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Data);
-            assert!(error.message().contains(word), "{error} lacks {word}");
-        }
-        let error = ModelFolder::open(&root.path().join("run")).unwrap_err();
-        assert!(error.hint_text().unwrap().contains("--resume"));
-        let error = ModelFolder::open_tokenizer_folder(&root.path().join("empty")).unwrap_err();
-        assert!(error.message().contains("holds no tokenizer"), "{error}");
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 //! [`start`] begins a run, [`resume`] takes one up again; both end in the same loop (`training_loop`), which reads from
 //! top to bottom. Rows come from [`crate::data`], scores from [`crate::evaluate`], tensors stay in the model plugin.
 
+mod adapter;
 mod checkpoint;
 mod clock;
 mod components;
@@ -179,6 +180,7 @@ fn same_environment(folder: &RunFolder, setup: &Setup, app: &App) -> Result<()> 
         ("validation_fingerprint", "the held-out documents"),
         ("tokenizer_fingerprint", "the tokenizer"),
         ("steps", "the number of steps"),
+        ("base_fingerprint", "the model that the adapter is for"),
     ] {
         let (before, now) = (&stored["data"][key], &setup.data[key]);
         if before != now {

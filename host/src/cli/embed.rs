@@ -7,12 +7,12 @@ use codex_plugin_api::{Error, Result};
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
+use super::adapters::AdapterArgs;
 use super::settings::{self, Setting};
 use crate::app::App;
 use crate::data::{DataSource, Documents};
 use crate::embed::{Embedder, Format, Input, InputFormat, Options, Rows, create, lines};
 use crate::exit::Exit;
-use crate::model_folder::ModelFolder;
 
 /// Arguments of `embed`.
 #[derive(Debug, clap::Args)]
@@ -29,9 +29,11 @@ use crate::model_folder::ModelFolder;
                   runs/first/model --input reviews.csv --text-column body --output reviews.parquet --with-text"
 )]
 pub(super) struct Args {
-    /// The model: a folder that training exported (runs/NAME/model), or a Hugging Face or sentence-transformers model's.
+    /// The model, or an adapter of it: a folder that training exported (runs/NAME/model), or a Hugging Face or sentence-transformers model's.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     model: PathBuf,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// The texts: a file, a folder (./NAME), a dataset's name, or - for standard input.
     #[arg(long, value_name = "PATH|NAME|-", default_value = "-", value_hint = clap::ValueHint::AnyPath)]
     input: String,
@@ -73,7 +75,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let format = args.format()?;
     let source = Source::new(args)?;
-    let folder = ModelFolder::open(&args.model)?;
+    let folder = args.adapters.open(&args.model)?;
     let tokenizer = folder.load_tokenizer(app)?;
     let mut model = folder.load_model_with(&args.model_keys(), app)?;
     let options = Options {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use codex_plugin_api::{Error, Metric, Result};
 use serde_json::Value;
 
+use super::adapters::{AdapterArgs, with_adapters};
 use super::settings::{self, Setting};
 use crate::app::App;
 use crate::data::{Corpus, DataSource};
@@ -29,12 +30,15 @@ const ELSEWHERE: &str = "give --data FILE, or --data NAME for an installed datas
     after_help = "Examples:\n  codex-ml evaluate --model runs/first/model\n  codex-ml evaluate --model runs/first/model \
                   --data notes.txt --output report\n  codex-ml evaluate --model gpt2/ --data reviews.csv \
                   data.text_column=body --max-documents 100\n  codex-ml evaluate --model all-MiniLM-L6-v2/ --data pairs.csv \
-                  data.anchor_column=question data.positive_column=answer"
+                  data.anchor_column=question data.positive_column=answer\n  codex-ml evaluate --model runs/first/model \
+                  --adapter runs/tuned/model"
 )]
 pub(super) struct Args {
-    /// The model: a folder that training exported (runs/NAME/model), or a Hugging Face model's.
+    /// The model, or an adapter of it: a folder that training exported (runs/NAME/model), or a Hugging Face model's.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     model: PathBuf,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// What to score it on: a file, a folder (./NAME), or a dataset's name [default: what its run held out].
     #[arg(long, value_name = "NAME|PATH", value_hint = clap::ValueHint::AnyPath)]
     data: Option<String>,
@@ -67,7 +71,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     }) {
         return Err(setting.unknown("data.KEY, metrics and metrics.NAME.KEY"));
     }
-    let folder = ModelFolder::open(&args.model)?;
+    let folder = args.adapters.open(&args.model)?;
     let own_task = folder.task()?;
     let asked = args.task.as_deref().and_then(Task::of_word);
     let task = folder.task_settings(asked.unwrap_or(own_task))?;
@@ -107,8 +111,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     };
     let count = max_samples.unwrap_or(u64::MAX).min(selection.corpus.len());
     app.output.note(format!(
-        "evaluating {} on {count} {rows} of {}",
+        "evaluating {}{} on {count} {rows} of {}",
         folder.path().display(),
+        with_adapters(&folder),
         selection.label
     ));
     if task.task == Task::CausalLm && !tokenizer.vocabulary()?.lossless {

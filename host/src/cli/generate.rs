@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use codex_plugin_api::{Context, Error, Result};
 
+use super::adapters::AdapterArgs;
 use super::input;
 use crate::app::App;
 use crate::exit::Exit;
 use crate::generate::{Sampling, Settings, generate, prompt_ids};
-use crate::model_folder::ModelFolder;
 use crate::task::Task;
 
 /// Arguments of `generate`.
@@ -22,12 +22,15 @@ use crate::task::Task;
                   is narrowed in this order: repetition penalty, temperature, top-k, top-p, min-p.",
     after_help = "Examples:\n  codex-ml generate --model runs/first/model --prompt \"The old man\"\n  codex-ml generate \
                   --model runs/first/model --prompt \"The old man\" --temperature 0 --json\n  cat letter.txt | codex-ml \
-                  generate --model runs/first/model --prompt - --stop \"\\n\\n\""
+                  generate --model runs/first/model --prompt - --stop \"\\n\\n\"\n  codex-ml generate --model runs/first/model \
+                  --adapter runs/tuned/model --adapter-weight 0.5 --prompt \"The\""
 )]
 pub(super) struct Args {
-    /// The model: a folder that training exported (runs/NAME/model), or a Hugging Face model's.
+    /// The model, or an adapter of it: a folder that training exported (runs/NAME/model), or a Hugging Face model's.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     model: PathBuf,
+    #[command(flatten)]
+    adapters: AdapterArgs,
     /// The text to continue; repeatable; - reads it from standard input; "" lets the model begin.
     #[arg(
         long,
@@ -96,7 +99,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     };
     sampling.check()?;
     let texts = prompts(&args.prompt, args.prompts.as_deref())?;
-    let folder = ModelFolder::open(&args.model)?;
+    let folder = args.adapters.open(&args.model)?;
     let tokenizer = folder.load_tokenizer(app)?;
     // Our own models saw every document begin with the tokenizer's first token; others were made by their own rules.
     let prompts = texts

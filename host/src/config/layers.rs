@@ -245,7 +245,8 @@ fn override_layer(overrides: &[String]) -> Result<Layer> {
 }
 
 /// Lays one layer over the tree. `path_means_files`: whether `data.path` alone chooses the dataset `files`.
-fn apply(tree: &mut Tree, layer: Vec<Assignment>, path_means_files: bool) -> Result<()> {
+fn apply(tree: &mut Tree, mut layer: Vec<Assignment>, path_means_files: bool) -> Result<()> {
+    name_adapter(&mut layer);
     let sets = |section: &str, key: &str| {
         // Of two settings of the same key in one layer the last one counts.
         let found = layer
@@ -287,6 +288,15 @@ fn apply(tree: &mut Tree, layer: Vec<Assignment>, path_means_files: bool) -> Res
         tree.set(&path, value, origin);
     }
     Ok(())
+}
+
+/// `adapter=lora` is short for `adapter.name=lora`, so that `adapter.rank=8` beside it adds to it in either order.
+fn name_adapter(layer: &mut [Assignment]) {
+    for Assignment { path, value, .. } in layer {
+        if *path == ["adapter"] && value.is_string() {
+            path.push("name".to_owned());
+        }
+    }
 }
 
 fn put_out(tree: &mut Tree, key: &str, by: &'static str) {

@@ -127,6 +127,44 @@ fn groups_beside_the_run_file_hide_built_in_ones() {
 }
 
 #[test]
+fn an_adapter_is_chosen_by_its_name_alone_and_takes_keys_beside_it() {
+    for overrides in [
+        &["adapter=lora", "adapter.rank=8"][..],
+        &["adapter.rank=8", "adapter=lora"],
+        &["adapter={name: lora, rank: 8}"],
+    ] {
+        let adapter = with(overrides).unwrap().config.adapter.unwrap();
+        assert_eq!(adapter.name, "lora", "{overrides:?}");
+        assert_eq!(Value::Object(adapter.plugin), json!({"rank": 8}));
+    }
+    let (_folder, path) = file("adapter: {name: lora, rank: 8}\n");
+    let other = resolve(Some(&path), &["adapter=dora".into()]).unwrap();
+    assert_eq!(other.config.adapter, Some(Component::new("dora")));
+    let same = resolve(Some(&path), &["adapter=lora".into()]).unwrap();
+    assert_eq!(same.config.adapter.unwrap().plugin["rank"], 8);
+    let none = resolve(Some(&path), &["adapter=null".into()]).unwrap();
+    assert_eq!(none.config.adapter, None);
+    let (_folder, path) = file("adapter: lora\n");
+    let named = resolve(Some(&path), &["adapter.alpha=2".into()]).unwrap();
+    assert_eq!(named.config.adapter.unwrap().plugin["alpha"], 2);
+
+    let error = with(&["adapter.rank=8"]).unwrap_err();
+    assert!(
+        error
+            .message()
+            .contains("no adapter is chosen (command line)"),
+        "{error}"
+    );
+    assert!(error.hint_text().unwrap().contains("adapter=lora"));
+    // What a run folder keeps is what it began with.
+    let stored = with(&["adapter=lora", "adapter.rank=8"]).unwrap();
+    let (_folder, path) = file(&stored.to_yaml());
+    let again = resolve_stored(&path, &[]).unwrap();
+    assert!(stored.differences(&again).is_empty());
+    assert_eq!(stored.hash(), again.hash());
+}
+
+#[test]
 fn a_path_or_another_name_starts_a_section_anew() {
     let resolved = with(&["data.path=MY.txt"]).unwrap();
     assert_eq!(resolved.config.data.name, "files");

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use codex_plugin_api::{Dataset, Kind, Metric, Model, Result, Tokenizer, Tracker};
+use codex_plugin_api::{Adapter, Dataset, Kind, Metric, Model, Result, Tokenizer, Tracker};
 use serde_json::{Value, json};
 
 use crate::plugins::Registry;
@@ -15,6 +15,7 @@ pub trait Components {
     fn model(&self, name: &str, config: &Value) -> Result<Box<dyn Model>>;
     fn metric(&self, name: &str, config: &Value) -> Result<Box<dyn Metric>>;
     fn tracker(&self, name: &str, config: &Value) -> Result<Box<dyn Tracker>>;
+    fn adapter(&self, name: &str, config: &Value) -> Result<Box<dyn Adapter>>;
     /// The JSON Schema of a component's configuration.
     fn schema(&self, kind: Kind, name: &str) -> Result<Value>;
     /// The plugins in use, as `environment.json` lists them.
@@ -36,6 +37,9 @@ impl Components for Arc<Registry> {
     }
     fn tracker(&self, name: &str, config: &Value) -> Result<Box<dyn Tracker>> {
         self.create_tracker(name, config)
+    }
+    fn adapter(&self, name: &str, config: &Value) -> Result<Box<dyn Adapter>> {
+        self.create_adapter(name, config)
     }
     fn schema(&self, kind: Kind, name: &str) -> Result<Value> {
         Registry::schema(self, kind, name).cloned()

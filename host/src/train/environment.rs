@@ -4,6 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
+use super::adapter::Trained;
 use super::clock;
 use super::components::Components;
 use super::setup::Setup;
@@ -27,6 +28,7 @@ pub(super) fn describe(setup: &Setup, components: &dyn Components, app: &App) ->
         "git": git(),
         "plugins": components.in_use(),
         "data": setup.data,
+        "adapter": setup.adapter.as_ref().map(Trained::described),
     })
 }
 

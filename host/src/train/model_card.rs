@@ -1,6 +1,8 @@
 //! The model card: `README.md` of an export, as Hugging Face shows it. Everything in it is a fact of the run or of the
 //! folder that was written; nothing names a place on the machine that trained.
 
+mod adapted;
+
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -8,6 +10,7 @@ use codex_plugin_api::{Context, Error, ModelInfo, Result};
 use serde::Serialize;
 use serde_json::Value;
 
+pub(super) use self::adapted::Adapted;
 use super::report::grouped;
 
 /// What the card tells.
@@ -34,6 +37,8 @@ pub(super) struct Facts<'a> {
     pub(super) scores: &'a [(String, Option<f64>)],
     /// The plugins in use, as `environment.json` lists them.
     pub(super) plugins: &'a [Value],
+    /// What was trained instead of the whole model.
+    pub(super) adapter: Option<Adapted<'a>>,
 }
 
 #[derive(Serialize)]
@@ -53,9 +58,13 @@ impl Facts<'_> {
             .or_error(|| Error::failed("cannot write the model card's front matter"))?;
         let mut card = format!("---\n{}\n---\n\n# {}\n", front.trim(), plain(self.name));
         // Writing to a String cannot fail.
+        let what = match &self.adapter {
+            Some(adapter) => adapter.introduced(),
+            None => "A model".to_owned(),
+        };
         let _ = write!(
             card,
-            "\nA model of the architecture `{}` for the task `{}`, trained with codex-ml {}.\n\n| | |\n|---|---|\n",
+            "\n{what} of the architecture `{}` for the task `{}`, trained with codex-ml {}.\n\n| | |\n|---|---|\n",
             plain(&self.model.architecture),
             plain(self.task),
             env!("CARGO_PKG_VERSION"),
@@ -89,8 +98,13 @@ impl Facts<'_> {
         if self.sentences {
             tags.push("sentence-transformers");
         }
+        if let Some(adapter) = &self.adapter {
+            tags.extend(adapter.tags());
+        }
         FrontMatter {
             library_name: match (self.sentences, self.class) {
+                _ if self.adapter.as_ref().is_some_and(Adapted::is_peft) => "peft",
+                _ if self.adapter.is_some() => "codex-ml",
                 (true, _) => "sentence-transformers",
                 (false, Some(_)) => "transformers",
                 (false, None) => "codex-ml",
@@ -102,7 +116,8 @@ impl Facts<'_> {
 
     fn rows(&self) -> Vec<(&'static str, String)> {
         let count = |key: &str| self.counted[key].as_u64();
-        let mut rows = vec![
+        let mut rows = self.adapter.as_ref().map_or_else(Vec::new, Adapted::rows);
+        rows.extend([
             ("parameters", grouped(self.model.parameters)),
             ("vocabulary", grouped(u64::from(self.model.vocab_size))),
             ("width", grouped(u64::from(self.model.hidden_size))),
@@ -111,7 +126,7 @@ impl Facts<'_> {
                 format!("{} tokens", grouped(self.model.max_sequence_length.into())),
             ),
             ("computed in", plain(&self.model.precision)),
-        ];
+        ]);
         let mut data = vec![format!("`{}`", plain(&data_name(self.data)))];
         for (key, word) in [("train_documents", "documents"), ("tokens", "tokens")] {
             data.extend(count(key).map(|number| format!("{} {word}", grouped(number))));
@@ -163,6 +178,10 @@ impl Facts<'_> {
             ("classification" | "regression", _) => "AutoModelForSequenceClassification",
             _ => "AutoModel",
         };
+        if let Some(adapter) = &self.adapter {
+            uses.extend(adapter.python(class).map(|text| ("python", text)));
+            return uses;
+        }
         uses.push((
             "python",
             format!(
@@ -234,6 +253,7 @@ mod tests {
             seed: 7,
             scores: &[("loss".into(), Some(1.25)), ("accuracy".into(), None)],
             plugins: &[json!({"id": "model-minilm", "version": "0.1.0", "path": "/home/me/x.so"})],
+            adapter: None,
         };
         let card = facts.card().unwrap();
         let front = card.split("---\n").nth(1).unwrap();

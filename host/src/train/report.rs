@@ -34,6 +34,15 @@ pub(super) fn begins(setup: &Setup, folder: &RunFolder, app: &App) {
             info.device,
         ));
     }
+    if let Some(adapter) = &setup.adapter {
+        app.output.note(format!(
+            "adapter {} for {}: {} train, at {}",
+            adapter.name,
+            adapter.base,
+            adapter.share(),
+            adapter.places()
+        ));
+    }
 }
 
 /// How the run ended, and what to type next.

@@ -1,5 +1,6 @@
 //! Runs with a model in the process: what they write, how they fail, and that a kill at any moment does no harm.
 
+mod adapter;
 mod failures;
 mod fakes;
 mod kill;

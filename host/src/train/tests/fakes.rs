@@ -1,16 +1,19 @@
 //! Components in the process for tests of training: a table model that learns, with faults to order.
 
+pub(super) mod adapted;
+
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use codex_plugin_api::{
-    Column, Dataset, Error, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss, Metric, Model,
+    Adapter, Column, Dataset, Error, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss, Metric, Model,
     ModelInfo, Needs, OptimizerStep, Parameter, Result, RunInfo, Samples, Score, ScoreRequest,
     Scores, TokenBatch, Tokenizer, Tracker, TrainingPass, TrainingSettings, Values, counters,
 };
 use serde_json::{Value, json};
 
+use self::adapted::{Adapted, BiasAdapter};
 use crate::interrupt::Interrupt;
 use crate::random;
 use crate::task::Task;
@@ -21,7 +24,8 @@ const CONTEXTS: usize = 8;
 const IDS: usize = 257;
 
 /// What the fake plugins offer: datasets `memory` and `table` (pairs with labels), tokenizers `bytes`, `encoder` and
-/// `ready` (which takes no path), model `table` for every task, a metric of every task, trackers `list`, `bad`.
+/// `ready` (which takes no path), model `table` for every task, model `adapted` on the weights of a table with the adapter
+/// `bias`, a metric of every task, trackers `list`, `bad`.
 #[derive(Clone, Default)]
 pub(super) struct Fakes {
     pub(super) interrupt: Interrupt,
@@ -67,8 +71,8 @@ impl Components for Fakes {
             _ => Err(Error::config(format!("there is no tokenizer {name:?}"))),
         }
     }
-    fn model(&self, _name: &str, config: &Value) -> Result<Box<dyn Model>> {
-        Ok(Box::new(Table {
+    fn model(&self, name: &str, config: &Value) -> Result<Box<dyn Model>> {
+        let table = Table {
             weights: vec![0.0; CONTEXTS * IDS],
             momentum: vec![0.0; CONTEXTS * IDS],
             gradient: vec![0.0; CONTEXTS * IDS],
@@ -86,7 +90,14 @@ impl Components for Fakes {
             labels: config["labels"].as_u64().unwrap_or(1) as usize,
             label_names: config["label_names"].clone(),
             causal_only: config["causal_only"] == true,
-        }))
+        };
+        Ok(match (name, config["path"].as_str()) {
+            ("adapted", Some(path)) => Box::new(Adapted::new(table, path)),
+            _ => Box::new(table),
+        })
+    }
+    fn adapter(&self, _name: &str, config: &Value) -> Result<Box<dyn Adapter>> {
+        Ok(Box::new(BiasAdapter(config.clone())))
     }
     fn metric(&self, name: &str, _config: &Value) -> Result<Box<dyn Metric>> {
         Ok(Box::new(Mean {
@@ -109,7 +120,10 @@ impl Components for Fakes {
             "ready" => {
                 Ok(json!({"type": "object", "properties": {}, "additionalProperties": false}))
             }
-            "table" => {
+            "bias" => Ok(
+                json!({"type": "object", "properties": {"targets": {"type": "array"}}, "additionalProperties": false}),
+            ),
+            "table" | "adapted" => {
                 let keys = [
                     "task",
                     "labels",
