@@ -143,6 +143,9 @@ fn texts(config: &Value, key: &str) -> Vec<String> {
         .collect()
 }
 
+/// Names under which PEFT gives a parameter once more that two modules of BERT share, each with its own name.
+const ALIASES: [(&str, &str); 1] = [("cls.predictions.decoder.bias", "cls.predictions.bias")];
+
 /// PEFT adds both to a sequence classifier's, whichever of them the model has.
 const CLASSIFIERS: [&str; 2] = ["classifier", "score"];
 
@@ -163,6 +166,8 @@ fn take_whole(
         };
         // What PEFT wraps has its own parameters one level down.
         let name = name.replace(".base_layer.", ".");
+        let alias = ALIASES.iter().find(|(alias, _)| *alias == name);
+        let name = alias.map_or(name, |(_, own)| (*own).to_owned());
         let in_module = in_modules(&plan.modules_to_save, &name);
         let table = || {
             sites.iter().any(|site| {
@@ -176,7 +181,7 @@ fn take_whole(
         if !(in_module || (biases && bias) || table()) {
             return true;
         }
-        if !in_module {
+        if !in_module && !alone.contains(&name) {
             alone.push(name.clone());
         }
         whole.insert(name, (*tensor).clone());

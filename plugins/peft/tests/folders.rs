@@ -369,6 +369,23 @@ fn modules_and_biases_that_train_are_held_whole() {
 }
 
 #[test]
+fn a_shared_parameter_is_held_once() {
+    let sites = sites("lora-bert");
+    let mut folder = Folder::read(&golden("lora-bert")).unwrap();
+    folder.config["bias"] = json!("all");
+    for name in ["cls.predictions.bias", "cls.predictions.decoder.bias"] {
+        let key = format!("base_model.model.{name}");
+        folder.tensors.insert(key, Tensor::new([2], vec![1.0, 2.0]));
+    }
+    let loaded = load(&folder, &sites).unwrap();
+    assert_eq!(
+        loaded.whole.keys().collect::<Vec<_>>(),
+        ["cls.predictions.bias"]
+    );
+    assert_eq!(loaded.plan.modules_to_save, ["cls.predictions.bias"]);
+}
+
+#[test]
 fn shared_matrices_are_cut_to_each_site() {
     let sites = sites("lora-gpt2");
     let chosen: Vec<&Site> = sites
