@@ -2,8 +2,9 @@
 //! input, prints one. `cargo run --release -p codex-plugin-model-minilm --example outputs < request.json`
 //!
 //! `{"path": FOLDER, "task": "causal-lm", "sequences": [[…]], "token_types": [[…]], "want": ["logits", …], "greedy": N,
-//! "save": FOLDER}`. `want` holds `logits` (a row an id), `embeddings`, `sequence_outputs` (a row a sequence each); `greedy`
-//! continues every sequence with N ids; `save` writes the model again.
+//! "adapters": [FOLDER, …], "save": FOLDER}`. `want` holds `logits` (a row an id), `embeddings`, `sequence_outputs` (a row a
+//! sequence each); `greedy` continues every sequence with N ids; `adapters` are applied beside the model; `save` writes the
+//! model again.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
 
 use std::error::Error;
@@ -22,6 +23,14 @@ fn main() -> std::result::Result<(), Box<dyn Error>> {
     }
     let settings: Settings = serde_json::from_value(settings)?;
     let mut model = MiniLm::new(&settings, 2)?;
+    let adapters: Vec<String> =
+        serde_json::from_value(request.get("adapters").cloned().unwrap_or(json!([])))?;
+    for folder in &adapters {
+        model.load_adapter(folder, folder)?;
+    }
+    if !adapters.is_empty() {
+        model.activate_adapters(&adapters, &vec![1.0; adapters.len()])?;
+    }
     let sequences: Vec<Vec<u32>> = serde_json::from_value(request["sequences"].clone())?;
     let ids = sequences.concat();
     let mut offsets = vec![0];
