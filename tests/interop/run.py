@@ -33,6 +33,7 @@ def main():
     transformers.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     torch.set_num_threads(2)
+    import check_adapters
     import check_decoders
     import check_encoders
     import check_minilm
@@ -51,11 +52,11 @@ def main():
     if missing:
         print(f"not built: {', '.join(missing)}\ncargo build --release --workspace --all-targets", file=sys.stderr)
         return 2
-    print(", ".join(f"{name} {version}" for name, version in versions("torch", "transformers", "sentence-transformers", "tokenizers").items()))
+    print(", ".join(f"{name} {version}" for name, version in versions("torch", "transformers", "peft", "sentence-transformers", "tokenizers").items()))
     minilm = check_minilm.folder()
     table = Table(options.only)
     try:
-        for module in (check_tokenizers, check_decoders, check_encoders, check_minilm):
+        for module in (check_tokenizers, check_decoders, check_encoders, check_minilm, check_adapters):
             module.run(codex, minilm, table)
         return table.finish()
     finally:
