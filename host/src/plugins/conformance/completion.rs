@@ -160,7 +160,7 @@ name = "size"
 type = "integer"
 
 [[component.argument]]
-name = "color"
+name = "shade"
 complete = true
 
 [[component.subcommand]]
@@ -179,6 +179,6 @@ complete = true
                 (argument, given.subcommand().map(str::to_owned))
             })
             .collect();
-        assert_eq!(asked, [("color", None), ("room", Some("wall".to_owned()))]);
+        assert_eq!(asked, [("shade", None), ("room", Some("wall".to_owned()))]);
     }
 }

@@ -337,7 +337,11 @@ fn many_writers_at_once_lose_nothing() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     left.sort();
-    assert_eq!(left, ["grants.json", "grants.lock"]);
+    // Every decision is in the log of trust, and nothing that was in the making is left.
+    let all = ["grants.json", "grants.lock", "trust.json", "trust.lock", "trust.log"];
+    assert_eq!(left, all);
+    let log = fs::read_to_string(data.join("trust.log")).unwrap();
+    assert_eq!(log.lines().count(), 64);
 }
 
 fn toml_with_id(id: &str) -> Manifest {
