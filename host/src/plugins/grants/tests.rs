@@ -338,7 +338,13 @@ fn many_writers_at_once_lose_nothing() {
         .collect();
     left.sort();
     // Every decision is in the log of trust, and nothing that was in the making is left.
-    let all = ["grants.json", "grants.lock", "trust.json", "trust.lock", "trust.log"];
+    let all = [
+        "grants.json",
+        "grants.lock",
+        "trust.json",
+        "trust.lock",
+        "trust.log",
+    ];
     assert_eq!(left, all);
     let log = fs::read_to_string(data.join("trust.log")).unwrap();
     assert_eq!(log.lines().count(), 64);
