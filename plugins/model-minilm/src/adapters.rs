@@ -5,11 +5,13 @@
 mod adapter;
 mod attached;
 mod folder;
+mod inputs;
 mod layout;
 mod low_rank;
 mod merge;
 mod places;
 mod start;
+mod vectors;
 mod whole;
 
 use std::collections::BTreeMap;

@@ -127,7 +127,7 @@ pub fn backward_outer(
                 false,
             );
             write(gradient, |gradient| {
-                add_transposed(gradient, &transposed, rank)
+                add_transposed(gradient, &transposed, rank);
             })?;
             workspace.give(transposed);
         }
@@ -208,6 +208,6 @@ pub fn backward_input(workspace: &Workspace, dx: &Tensor, dh: &Tensor, a: &Tenso
         Matrix::new(&a, ranks, inputs),
     );
     write(dx, |dx| {
-        parallel_narrow(workspace, dx, inputs, operands, 1.0, true)
+        parallel_narrow(workspace, dx, inputs, operands, 1.0, true);
     })
 }

@@ -160,7 +160,12 @@ pub(crate) fn parallel_narrow(
         addend,
         stride,
     };
-    run(workspace, &Kernel::of(Precision::F32), result, &product);
+    let kernel = Kernel::of(Precision::F32);
+    if few::fits_sums(&product) && product.check(result) {
+        few::run(&kernel, &product, result, true);
+        return;
+    }
+    run(workspace, &kernel, result, &product);
 }
 
 fn parallel(

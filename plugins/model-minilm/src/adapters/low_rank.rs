@@ -192,7 +192,7 @@ impl LowRank {
             }
         }
         let ranks = members.iter().map(|member| member.ranks.len()).sum();
-        (first == Some(number)).then(|| Self {
+        (first == Some(number)).then_some(Self {
             adapter: index,
             first: number,
             dropout: own.dropout,

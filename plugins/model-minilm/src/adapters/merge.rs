@@ -160,6 +160,13 @@ fn add_product(rows: &mut [f32], b: &[f32], a: &[f32], rank: usize, factor: f32)
         });
 }
 
+/// values ·= factor
+fn scale(values: &mut [f32], factor: f32) {
+    for value in values {
+        *value *= factor;
+    }
+}
+
 fn vector(adapter: &Adapter, slot: Slot) -> Result<Vec<f32>> {
     Ok(numeric(codex_nn::Read::new(adapter.parameters.value(slot)))?.to_vec())
 }
@@ -206,7 +213,7 @@ fn merged(
         }
         Action::ScaleOutput(slot) => {
             for (row, factor) in rows.chunks_exact_mut(inputs).zip(vector(adapter, *slot)?) {
-                row.iter_mut().for_each(|value| *value *= factor);
+                scale(row, factor);
             }
         }
         Action::ScaleInput(slot) => {
@@ -222,7 +229,7 @@ fn merged(
                 let squares = row.iter().map(|&value| f64::from(value) * f64::from(value));
                 let norm = squares.sum::<f64>().sqrt() as f32;
                 let factor = magnitude / norm.max(f32::MIN_POSITIVE);
-                row.iter_mut().for_each(|value| *value *= factor);
+                scale(row, factor);
             }
         }
         Action::Bias(_) | Action::Whole => {}

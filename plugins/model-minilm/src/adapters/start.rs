@@ -5,7 +5,7 @@ use codex_nn::random::Key;
 use codex_peft::{Part, PlanParameter};
 use codex_plugin_api::{Error, Init, Operation, Result};
 
-use super::adapter::{Action, Adapter, Taken};
+use super::adapter::{Action, Adapter, Pair, Taken};
 use crate::ADAPTER_START;
 use crate::failure::numeric;
 use crate::network::Network;
@@ -163,13 +163,15 @@ fn take_principal(network: &Network, adapter: &mut Adapter, one: &PlanParameter)
 
 /// The part of what was taken that is this parameter.
 fn taken(adapter: &Adapter, one: &PlanParameter) -> Result<Vec<f32>> {
-    match &adapter.operations[one.operation].action {
-        Action::LowRank(pair) => match (&pair.taken, one.part) {
-            (Some(taken), Part::A) => return Ok(taken.a.clone()),
-            (Some(taken), Part::B) => return Ok(taken.b.clone()),
+    if let Action::LowRank(Pair {
+        taken: Some(taken), ..
+    }) = &adapter.operations[one.operation].action
+    {
+        match one.part {
+            Part::A => return Ok(taken.a.clone()),
+            Part::B => return Ok(taken.b.clone()),
             _ => {}
-        },
-        _ => {}
+        }
     }
     Err(
         Error::unsupported(format!("a principal start of {} alone", one.key))

@@ -80,7 +80,11 @@ fn check_modules(base: &Parameters, plan: &AdapterPlan) -> Result<()> {
                 plan.modules_to_save.iter().any(|module| module == other) && has(other)
             });
         // Patterns and biases may fit none: what they are said of has none in some models.
-        if has(module) || other_classifier || module.contains('*') || module.ends_with(".bias") {
+        if has(module)
+            || other_classifier
+            || module.contains('*')
+            || module.rsplit('.').next() == Some("bias")
+        {
             continue;
         }
         let mut names: Vec<&str> = base

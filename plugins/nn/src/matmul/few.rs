@@ -14,6 +14,9 @@ use crate::scatter::Scatter;
 const MOST_BY_COLUMNS: usize = 24;
 /// The same for a matrix that lies row by row, which is packed at the speed of a copy.
 const MOST_BY_ROWS: usize = 6;
+/// The same where the matrix is so much higher than the result is wide that packing it for these rows alone would take
+/// longer than all they compute: the gradients of low-rank factors, which sum over tokens.
+const MOST_BY_ROWS_OF_SUMS: usize = 16;
 /// Multiply-adds for one thread below which a second one is not worth waking.
 const SMALLEST: usize = 1 << 16;
 /// Columns that stay in the first-level cache while the rows of the matrix pass.
@@ -30,6 +33,12 @@ pub(super) fn fits(product: &Product<'_>) -> bool {
     } else {
         b.column_stride == 1 && a.rows <= MOST_BY_ROWS
     }
+}
+
+/// The same for sums over many rows.
+pub(super) fn fits_sums(product: &Product<'_>) -> bool {
+    let Product { a, b, .. } = product;
+    a.column_stride == 1 && b.column_stride == 1 && a.rows <= MOST_BY_ROWS_OF_SUMS
 }
 
 /// Computes a product that [`fits`], by columns over the pool if `shared`.

@@ -10,7 +10,7 @@ use codex_nn::{Workspace, columns, composed};
 use crate::{check, copy, project, random, values, zeros};
 
 /// Pairs for columns 2..5 and 7..11 of 12, with ranks 0..2 and 3..6 of 6.
-fn pairs<'a>(b: &'a [Tensor; 2]) -> [Pair<'a>; 2] {
+fn pairs(b: &[Tensor; 2]) -> [Pair<'_>; 2] {
     [
         Pair {
             ranks: 0..2,
