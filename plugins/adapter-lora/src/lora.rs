@@ -131,7 +131,7 @@ fn patterns(options: &LoraOptions, alpha: f64, sized: &[Sized<'_>]) -> Result<Ma
 }
 
 /// Whole numbers without a point, as PEFT writes an alpha.
-fn number(value: f64) -> Value {
+pub(crate) fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 {
         (value as i64).into()
     } else {

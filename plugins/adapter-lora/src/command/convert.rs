@@ -11,6 +11,7 @@ use super::model::folder;
 use super::output::Output;
 use super::table::{number, percent, table};
 use super::{Done, rank, required};
+use crate::lora::number as as_number;
 
 /// What pruning lost at one module.
 struct Pruned {
@@ -95,13 +96,13 @@ fn prune(read: &mut Folder, rank: u32) -> Result<Vec<Pruned>> {
             ranks.insert(row.module.clone(), lost.to.into());
         }
         if alpha != usual_alpha {
-            alphas.insert(row.module.clone(), alpha.into());
+            alphas.insert(row.module.clone(), as_number(alpha));
         }
         all.push(lost);
     }
     if let Some(config) = read.config.as_object_mut() {
         config.insert("r".into(), usual.into());
-        config.insert("lora_alpha".into(), usual_alpha.into());
+        config.insert("lora_alpha".into(), as_number(usual_alpha));
         config.insert("rank_pattern".into(), ranks.into());
         config.insert("alpha_pattern".into(), alphas.into());
     }
