@@ -134,7 +134,11 @@ pub(super) fn run(name: &str, matches: &ArgMatches, app: &App) -> Result<Exit> {
                 format!("plugin {} lost its command {name}", plugin.title()),
             )
         })?;
-    let arguments = collect(entry, matches);
+    let mut arguments = collect(entry, matches);
+    if app.output.is_json() {
+        // No argument can have this name. Without the option it is left out, for commands that know only their own.
+        arguments.0.insert("json".into(), true.into());
+    }
     let mut command = registry.create_command(name, &Value::Null)?;
     command
         .run(&arguments, &registry.host_for(plugin))
