@@ -101,7 +101,17 @@ impl Adapters {
 pub(crate) fn add(network: &mut Network, name: &str, plan: &AdapterPlan, seed: u64) -> Result<()> {
     network.adapters.check_new(name)?;
     whole::store_live(network)?;
-    let adapter = layout::build(network, name, plan, seed)?;
+    // What it starts from is the base, not what other adapters make of it.
+    let active = std::mem::take(&mut network.adapters.active);
+    refresh(network)?;
+    let adapter = match layout::build(network, name, plan, seed) {
+        Ok(adapter) => adapter,
+        Err(error) => {
+            network.adapters.active = active;
+            refresh(network)?;
+            return Err(error);
+        }
+    };
     network.adapters.all.push(adapter);
     let index = network.adapters.all.len() - 1;
     network.adapters.trained = Some(index);

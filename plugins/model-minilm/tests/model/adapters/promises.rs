@@ -351,6 +351,29 @@ fn a_principal_start_takes_from_the_base_and_is_saved_for_the_base() {
 }
 
 #[test]
+fn a_second_adapter_starts_from_the_base() {
+    let (_folder, mut model) = based(ArchitectureName::Llama, "causal-lm");
+    let mut plan = lora(&model, 0.0);
+    plan.modules_to_save = vec!["model.norm".into()];
+    let before = model.value("model.norm.weight").unwrap();
+    model.add_adapter("first", &plan).unwrap();
+    begin(&mut model);
+    train(&mut model, 1..=3);
+    let learned = model.value("model.norm.weight").unwrap();
+    assert_ne!(learned, before);
+    // One that is refused leaves the first as it was.
+    let wrong = super::plan(vec![low_rank("nowhere", 2)]);
+    model.add_adapter("wrong", &wrong).unwrap_err();
+    assert_eq!(model.value("model.norm.weight").unwrap(), learned);
+    train(&mut model, 4..=4);
+    let learned = model.value("model.norm.weight").unwrap();
+    model.add_adapter("second", &plan).unwrap();
+    assert_eq!(model.value("model.norm.weight").unwrap(), before);
+    model.activate_adapters(&["first".into()], &[1.0]).unwrap();
+    assert_eq!(model.value("model.norm.weight").unwrap(), learned);
+}
+
+#[test]
 fn what_cannot_be_is_refused_by_name() {
     let refused = |result: codex_plugin_api::Result<()>, kind: ErrorKind, words: &str| {
         let error = result.unwrap_err();
