@@ -7,6 +7,7 @@
 //! - `own_text`: the user's file in every format and encoding
 //! - `bad_input`: wrong paths, broken files, broken model folders; the exit code, the line, the hint
 //! - `resume`: kill -9 anywhere, Ctrl-C, damaged checkpoints, full and read-only disks
+//! - `adapters`: adapters trained on other runs' models, resumed, used, refused; `docs/fine-tuning.md` line by line
 //! - `tasks`: masked language models, embeddings, classifiers, regressions, on built-in data and on files
 //! - `third_party`: somebody else's plugin, installed and used
 //! - `build_guests`: guests in every language become plugins, and plugins are held against their contracts
@@ -33,6 +34,7 @@
 
 use codex_ml_tests as bench;
 
+mod adapters;
 mod attacks;
 mod authoring;
 mod bad_input;
