@@ -82,7 +82,23 @@ fn defaults(peft_type: &str) -> Value {
     }
 }
 
-/// `config` with every key that PEFT writes for its type. What it has stays, except that a saved adapter is for inference.
+/// Whether an entry of the modules to save is about single parameters, which PEFT does not look for there.
+pub(crate) fn names_parameters(entry: &str) -> bool {
+    entry.contains('*') || matches!(entry.rsplit('.').next(), Some("bias" | "weight"))
+}
+
+/// Leaves modules alone among the modules to save.
+fn modules_only(config: &mut Map<String, Value>) {
+    if let Some(Value::Array(modules)) = config.get_mut("modules_to_save") {
+        modules.retain(|module| !module.as_str().is_some_and(names_parameters));
+        if modules.is_empty() {
+            config.insert("modules_to_save".into(), Value::Null);
+        }
+    }
+}
+
+/// `config` with every key that PEFT writes for its type. What it has stays, except that a saved adapter is for inference and
+/// that parameters are not modules.
 pub(crate) fn complete(config: &Value, base: Option<&str>) -> Value {
     let mut whole = config.as_object().cloned().unwrap_or_default();
     let peft_type = whole
@@ -97,6 +113,7 @@ pub(crate) fn complete(config: &Value, base: Option<&str>) -> Value {
         }
     }
     whole.insert("inference_mode".into(), true.into());
+    modules_only(&mut whole);
     if let Some(base) = base {
         whole.insert("base_model_name_or_path".into(), base.into());
     }

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use codex_plugin_api::{AdapterPlan, Error, Init, Operation, Result, Site, SiteOperation};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::config::complete;
+use crate::config::{complete, names_parameters};
 use crate::load::described;
 use crate::parameters::parameters;
 use crate::{Folder, Tensor};
@@ -101,8 +102,18 @@ pub fn folder(
     }
     let config = complete(&plan.saved_config, base.path.as_deref());
     let mut metadata = BTreeMap::new();
-    let known = described::operations(&config, sites, &tensors)
+    let operations_known = described::operations(&config, sites, &tensors)
         .is_ok_and(|operations| outlines(&operations) == outlines(&plan.operations));
+    // Single parameters among the modules to save are biases, or nothing that PEFT knows.
+    let biases = config
+        .get("bias")
+        .and_then(Value::as_str)
+        .is_some_and(|bias| bias != "none");
+    let singles = plan
+        .modules_to_save
+        .iter()
+        .any(|entry| names_parameters(entry));
+    let known = operations_known && (biases || !singles);
     if !known {
         let kept = KeptPlan {
             operations: plan.operations.clone(),

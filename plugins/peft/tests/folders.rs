@@ -386,6 +386,33 @@ fn a_shared_parameter_is_held_once() {
 }
 
 #[test]
+fn single_parameters_are_no_modules() {
+    let sites = sites("lora-bert");
+    let read = Folder::read(&golden("lora-bert")).unwrap();
+    let mut plan = load(&read, &sites).unwrap().plan;
+    plan.modules_to_save = vec!["*.bias".into(), "score".into()];
+    plan.saved_config["modules_to_save"] = json!(plan.modules_to_save);
+    let mut tensors = read.tensors;
+    for name in ["score.weight", "x.bias"] {
+        let key = format!("base_model.model.{name}");
+        tensors.insert(key, Tensor::new([1], vec![1.0]));
+    }
+    // With a word for biases PEFT's configuration says it all, without one the folder has to.
+    for (bias, kept) in [("all", false), ("none", true)] {
+        plan.saved_config["bias"] = json!(bias);
+        let saved = folder(&plan, &sites, tensors.clone(), &Base::default()).unwrap();
+        assert_eq!(saved.config["modules_to_save"], json!(["score"]));
+        assert_eq!(saved.metadata.contains_key("codex_ml.operations"), kept);
+        let names: Vec<_> = load(&saved, &sites).unwrap().whole.into_keys().collect();
+        assert_eq!(names, ["score.weight", "x.bias"]);
+    }
+    plan.modules_to_save.clear();
+    plan.saved_config["modules_to_save"] = json!(["a.b.bias"]);
+    let saved = folder(&plan, &sites, tensors, &Base::default()).unwrap();
+    assert_eq!(saved.config["modules_to_save"], Value::Null);
+}
+
+#[test]
 fn shared_matrices_are_cut_to_each_site() {
     let sites = sites("lora-gpt2");
     let chosen: Vec<&Site> = sites
