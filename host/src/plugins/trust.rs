@@ -3,8 +3,9 @@
 //! library is hashed while it is copied to a private file, and that copy is opened.
 //!
 //! Plugins of the store are judged by their receipt, what `plugin install PATH` installed by the digest that was written
-//! down then. Other files of the user's are judged by policies alone, and what lies beside the executable not at all: it
-//! is part of the program.
+//! down then. Other files of the user's are judged by policies alone; native code in a project's folder waits until its user
+//! has installed it there, since somebody else may have written the project. What lies beside the executable is not judged
+//! at all: it is part of the program.
 
 mod private;
 
@@ -15,11 +16,14 @@ use codex_packages::digest::sha256;
 use codex_packages::lock::Lock;
 use codex_packages::scope::Scope;
 use codex_packages::trust::policy::Subject;
-use codex_packages::trust::{Level, Policy, Receipt, Trust, check_manifest, policy_files};
-use codex_plugin_api::{Error, Result};
+use codex_packages::trust::{
+    AUTHORITY, Level, Policy, Receipt, Trust, check_manifest, policy_files,
+};
+use codex_plugin_api::{Error, ErrorKind, Result};
 
 use super::discover::Plugin;
 use super::refusal::{Refusal, Step};
+use super::search::Origin;
 use crate::folders::Folders;
 pub(super) use private::PrivateCopy;
 
@@ -73,6 +77,11 @@ pub(super) fn judge(
     })
 }
 
+/// Whether a plugin may be run, as far as that is known before its file is read.
+pub(crate) fn may_run(plugin: &Plugin, folders: &Folders) -> std::result::Result<(), Refusal> {
+    judge(plugin, folders).map(drop)
+}
+
 fn judge_foreign(plugin: &Plugin, folders: &Folders) -> Result<Option<Vouched>> {
     let local = Subject {
         name: plugin.id(),
@@ -82,9 +91,12 @@ fn judge_foreign(plugin: &Plugin, folders: &Folders) -> Result<Option<Vouched>> 
         origin: None,
     };
     let Some(data) = folders.data.as_deref() else {
-        return Policy::read(&policy_files(None))?
-            .check(&local)
-            .map(|()| None);
+        Policy::read(&policy_files(None))?.check(&local)?;
+        return if is_brought(plugin) {
+            Err(brought(plugin))
+        } else {
+            Ok(None)
+        };
     };
     let trust = open(data)?;
     let title = plugin.title();
@@ -101,7 +113,17 @@ fn judge_foreign(plugin: &Plugin, folders: &Folders) -> Result<Option<Vouched>> 
         }));
     }
     trust.policy().check(&local)?;
-    let known = trust.pins().local.get(&place(&plugin.library));
+    let recorded = &trust.pins().local;
+    let mut known = recorded.get(&place(&plugin.library));
+    if known.is_none() && is_brought(plugin) {
+        // The same file elsewhere will do: its bytes are compared.
+        let mut files = recorded.values();
+        known = Some(
+            files
+                .find(|file| file.id == plugin.id())
+                .ok_or_else(|| brought(plugin))?,
+        );
+    }
     Ok(known.map(|file| Vouched {
         sha256: file.sha256.clone(),
         mend: format!(
@@ -110,6 +132,23 @@ fn judge_foreign(plugin: &Plugin, folders: &Folders) -> Result<Option<Vouched>> 
         ),
         title,
     }))
+}
+
+/// Whether a plugin is native code in the folder of a project: whoever wrote the project may have put it there, and whoever
+/// copies a project means to read it, not to run what lies in it.
+fn is_brought(plugin: &Plugin) -> bool {
+    plugin.origin == Origin::Project && !plugin.is_sandboxed()
+}
+
+fn brought(plugin: &Plugin) -> Error {
+    let message = format!(
+        "{} is native code that lies in the project's folder, and you did not install it there: {AUTHORITY}",
+        plugin.title()
+    );
+    Error::new(ErrorKind::Plugin, message).hint(format!(
+        "if you trust whoever put it there that far: codex-ml plugin install --project {}",
+        plugin.path.display()
+    ))
 }
 
 /// The pins and the policies of this user and machine.

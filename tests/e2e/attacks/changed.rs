@@ -270,3 +270,38 @@ fn changed_pins_and_a_changed_log() {
     fs::remove_file(&pins).unwrap();
     is_refused(&bench, "nothing was ever pinned for words");
 }
+
+#[test]
+fn native_code_that_a_copied_project_brings() {
+    let bench = Bench::new();
+    let name = library("third-party");
+    let built = fixtures("third-party").join(&name);
+    let place = format!(".codex-ml/plugins/{name}");
+    bench.write(&place, fs::read(&built).unwrap());
+    let waits = |bench: &Bench| {
+        bench
+            .run(&["greet", "Ada"])
+            .fails(3, &["third-party 0.3.1 is native code", "full authority"])
+            .tells(&["plugin install --project"]);
+        let refused = bench.run(&["plugin", "doctor", "--json"]).code(3).json();
+        assert_eq!(refused[0]["step"], "trust", "{refused}");
+    };
+    waits(&bench);
+    // A name that is allowed for a registry's plugin allows nothing here.
+    bench
+        .run(&["plugin", "trust", "third-party", "--native"])
+        .ok();
+    waits(&bench);
+    bench.run(&["plugin", "install", "--project", &place]).ok();
+    bench.run(&["greet", "Ada"]).ok().shows(&["hello, Ada"]);
+    // Another file under the same id is another matter.
+    patch(&bench.work().join(&place), b"hello", b"jello");
+    bench.run(&["greet", "Ada"]).fails(
+        3,
+        &["its file changed after third-party 0.3.1 was installed"],
+    );
+    // Nobody else has agreed to anything.
+    let colleague = Bench::new();
+    colleague.write(&place, fs::read(&built).unwrap());
+    waits(&colleague);
+}

@@ -313,3 +313,17 @@ fn what_is_granted_and_taken_back_is_in_the_log() {
     let ran = bench.run(&["plugin", "grant", "words", "--json"]).ok();
     assert_eq!(ran.json()["standing"], "undecided");
 }
+
+#[test]
+fn an_audit_names_plugins_for_another_plugin_api() {
+    let bench = Bench::new();
+    let text = manifest("old", "1.0.0", "").replace("api = \"1\"", "api = \"0.9\"");
+    bench.write(".codex-ml/plugins/old.wasm", component(&text, "good", &[]));
+    let rows = bench.run(&["plugin", "audit", "--json"]).code(3).json();
+    assert_eq!(rows.as_array().unwrap().len(), 1, "{rows}");
+    assert_eq!(rows[0]["kind"], "api-deprecated", "{rows}");
+    assert!(
+        rows[0]["reason"].as_str().unwrap().contains("0.9"),
+        "{rows}"
+    );
+}

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::exit::Exit;
 use crate::plugins::Refusal;
 use crate::plugins::probe::probe;
+use crate::plugins::trust::may_run;
 
 pub(super) fn run(app: &App) -> Result<Exit> {
     let registry = app.registry()?;
@@ -24,8 +25,10 @@ pub(super) fn run(app: &App) -> Result<Exit> {
             return Err(Error::interrupted());
         }
         bar.set_message(plugin.id().to_owned());
-        match probe(&plugin.library) {
-            Ok(_) => well += 1,
+        // To try it is to run it, so who may not run is not tried.
+        let tried = may_run(plugin, &app.folders).and_then(|()| probe(&plugin.library).map(drop));
+        match tried {
+            Ok(()) => well += 1,
             Err(refusal) => refused.push(Refusal {
                 path: plugin.path.clone(),
                 ..refusal
