@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, root};
 
 #[test]
 fn every_command_has_help() {
@@ -175,4 +175,46 @@ fn tokenizer_commands_agree_with_each_other() {
         bench.read("tok/tokenizer.json"),
         bench.read("other/tokenizer.json")
     );
+}
+
+#[test]
+fn the_command_of_a_plugin_merges_adapters_and_prints_json_when_asked_for() {
+    let bench = Bench::new();
+    let golden = |path: &str| {
+        let path = root().join("tests/golden").join(path);
+        path.to_str().unwrap().to_owned()
+    };
+    let adapter = golden("adapters/lora-gpt2/adapter");
+    let model = golden("gpt2-tiny/model");
+    bench
+        .run(&["lora", "inspect", &adapter])
+        .ok()
+        .shows(&["LoRA for gpt2-tiny/model", "transformer.h.0.attn.c_attn"]);
+    let said = bench.run(&["lora", "inspect", &adapter, "--json"]).ok();
+    assert_eq!(said.json()["modules"].as_array().unwrap().len(), 6);
+
+    let mut line = vec!["lora", "merge", "--model", &model, "--adapter", &adapter];
+    line.extend(["--output", "merged", "--json"]);
+    let said = bench.run(&line).ok().json();
+    let difference = said["largest_logit_difference"].as_f64().unwrap();
+    assert!(difference < 1e-5, "{said}");
+    assert!(
+        said["largest_weight_change"].as_f64().unwrap() > 0.01,
+        "{said}"
+    );
+    let again = bench.run(&line).code(2);
+    assert!(
+        again.stderr.contains("merged is there already"),
+        "{}",
+        again.stderr
+    );
+
+    // The difference of the two models is the adapter again, so a lower rank than its own loses something.
+    for (rank, lost) in [("4", false), ("2", true)] {
+        let name = format!("rank-{rank}");
+        let mut line = vec!["lora", "extract", "--base", &model, "--tuned", "merged"];
+        line.extend(["--rank", rank, "--output", &name, "--json"]);
+        let said = bench.run(&line).ok().json();
+        assert_eq!(said["error"].as_f64().unwrap() > 1e-3, lost, "{said}");
+    }
 }
