@@ -15,6 +15,7 @@ pub mod index;
 pub mod keys;
 pub mod lock;
 pub mod names;
+pub mod native_library;
 pub mod outdated;
 pub mod project;
 pub mod registries;
@@ -25,7 +26,6 @@ pub mod session;
 pub mod snapshot;
 pub mod source;
 pub mod store;
-pub mod target;
 pub mod transport;
 pub mod trust;
 

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use codex_packages::entry::ANY_TARGET;
-use codex_packages::target::check_file;
+use codex_packages::native_library::check_file;
 use codex_plugin_api::abi::stamp::{SECTION_NAMES, Stamp};
 use codex_plugin_api::abi::v1;
 use codex_plugin_api::{API_VERSION, Manifest};

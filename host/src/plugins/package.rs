@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use codex_packages::archive::{Content, Member, Packed, file_name, pack};
 use codex_packages::entry::ANY_TARGET;
-use codex_packages::target::check_file;
+use codex_packages::native_library::check_file;
 use codex_plugin_api::abi::TARGET;
 use codex_plugin_api::abi::stamp::{SECTION_NAMES, Stamp};
 use codex_plugin_api::{Context, Error, Manifest, Result};

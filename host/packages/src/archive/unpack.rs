@@ -11,7 +11,7 @@ use super::contents::{List, Listed, native_target};
 use super::{Contents, LIST, Limits, MANIFEST};
 use crate::digest::HashingReader;
 use crate::entry::FileDigest;
-use crate::target;
+use crate::native_library;
 
 /// The largest window of the compression that a reader makes room for, as a power of two.
 const WINDOW_LOG: u32 = 25;
@@ -214,7 +214,7 @@ fn read_member(
         )));
     }
     if let Some(target) = native_target(&path) {
-        target::check(&member.bytes, target).map_err(|error| {
+        native_library::check(&member.bytes, target).map_err(|error| {
             let message = format!("{path:?}: {}", error.message());
             error.with_message(message)
         })?;
@@ -240,7 +240,7 @@ impl<R> Beginning<R> {
 impl<R: Read> Read for Beginning<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        let wanted = (target::HEAD - self.bytes.len()).min(count);
+        let wanted = (native_library::HEAD - self.bytes.len()).min(count);
         self.bytes.extend_from_slice(&buffer[..wanted]);
         Ok(count)
     }
