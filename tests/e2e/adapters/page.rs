@@ -17,7 +17,7 @@ const SHORT: &str = "training.steps=20 training.evaluate_every=5 data.documents=
 fn plainly(text: &str, bench: &Bench) -> String {
     let text = text.replace(bench.work().to_str().unwrap(), "~/work");
     let kept = text.lines().filter(|line| !line.contains(" tokens/s"));
-    kept.map(|line| format!("{}\n", line.trim_end())).collect()
+    kept.flat_map(|line| [line.trim_end(), "\n"]).collect()
 }
 
 /// The words of a line, each number a `#`.
