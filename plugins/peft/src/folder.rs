@@ -54,9 +54,10 @@ fn not_whole(path: &Path) -> Error {
     .hint("the file is truncated or damaged; copy it again")
 }
 
-/// All tensors of a safetensors file, and its metadata.
+/// The tensors of a safetensors file of the dtypes that are not `left_out`, and its metadata.
 pub(crate) fn read_tensors(
     path: &Path,
+    left_out: fn(safetensors::Dtype) -> bool,
 ) -> Result<(BTreeMap<String, Tensor>, BTreeMap<String, String>)> {
     let bytes = std::fs::read(path)
         .map_err(|cause| Error::data(format!("cannot read {}", path.display())).because(&cause))?;
@@ -65,6 +66,9 @@ pub(crate) fn read_tensors(
     let file = SafeTensors::deserialize(&bytes).map_err(|cause| not_whole(path).because(&cause))?;
     let mut tensors = BTreeMap::new();
     for (name, view) in file.iter() {
+        if left_out(view.dtype()) {
+            continue;
+        }
         let values = Dtype::values(view.dtype(), view.data()).ok_or_else(|| {
             Error::data(format!(
                 "{}: tensor {name} is {:?}, which is not read",
@@ -164,7 +168,7 @@ impl Folder {
                 "adapter_model.bin is not read; save the adapter again with PEFT's safe_serialization",
             ));
         }
-        let (tensors, mut metadata) = read_tensors(&weights)?;
+        let (tensors, mut metadata) = read_tensors(&weights, |_| false)?;
         metadata.remove("format");
         Ok(Self {
             config,

@@ -43,14 +43,21 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
-/// All tensors of a model's folder, by name.
+/// Whole numbers in a model's file are no weights but tables that older writers saved beside them, such as BERT's
+/// `embeddings.position_ids`. Some writers leave them out, so the same model has them or has them not.
+fn is_table(dtype: safetensors::Dtype) -> bool {
+    use safetensors::Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(dtype, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
+}
+
+/// All weights of a model's folder, by name; tables of whole numbers are left out.
 ///
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Data`] naming the file that is missing or damaged.
 pub fn read(folder: &Path) -> Result<BTreeMap<String, Tensor>> {
     let mut all = BTreeMap::new();
     for file in files(folder)? {
-        all.extend(read_tensors(&file)?.0);
+        all.extend(read_tensors(&file, is_table)?.0);
     }
     Ok(all)
 }

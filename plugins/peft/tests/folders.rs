@@ -650,3 +650,28 @@ fn a_base_is_known_again() {
     std::fs::rename(path.join("adapter_model.safetensors"), &single).unwrap();
     assert_ne!(weights::hash(path).unwrap(), hash);
 }
+
+#[test]
+fn tables_of_whole_numbers_are_no_weights() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("model.safetensors");
+    let positions: Vec<u8> = (0..4_i64).flat_map(i64::to_le_bytes).collect();
+    let weight: Vec<u8> = [0.5_f32, -2.0]
+        .into_iter()
+        .flat_map(f32::to_le_bytes)
+        .collect();
+    let view =
+        |dtype, shape, bytes| safetensors::tensor::TensorView::new(dtype, shape, bytes).unwrap();
+    let weight = view(safetensors::Dtype::F32, vec![2], &weight);
+    let positions = view(safetensors::Dtype::I64, vec![1, 4], &positions);
+
+    let with = [("embeddings.position_ids", &positions), ("weight", &weight)];
+    safetensors::serialize_to_file(with, None, &file).unwrap();
+    let hash = weights::hash(place.path()).unwrap();
+    assert_eq!(
+        weights::read(place.path()).unwrap(),
+        BTreeMap::from([("weight".to_owned(), Tensor::new([2], vec![0.5, -2.0]))])
+    );
+    safetensors::serialize_to_file([("weight", &weight)], None, &file).unwrap();
+    assert_eq!(weights::hash(place.path()).unwrap(), hash);
+}
