@@ -67,7 +67,7 @@ impl FromConfig for MiniLm {
             host.log(
                 LogLevel::Warning,
                 &format!(
-                    "{} has no {}, which {} needs: it starts fresh and has to be trained",
+                    "{} has no {}, which {} needs: it starts fresh until it is trained or an adapter brings it",
                     settings.path.as_deref().unwrap_or_default(),
                     model.fresh.join(" and no "),
                     model.network.config.head.task.word()
