@@ -1,17 +1,22 @@
 //! Our side of `tests/benchmarks/peers.py`: jobs that stay ready between turns, so that both sides can take turns while they
 //! are warm. Reads one JSON object a line, answers each with one: `{"do": "open", "job": "step", …}`, then `{"do": "run"}`.
 //!
-//! `step`: a training step of a model of `settings`, called directly or `through` the ABI. `embed`: texts through the
-//! tokenizer and the model in `path`, as `codex-ml embed` does it. `generate`: greedy ids after a prompt, from the cache.
+//! `step`: a training step of a model of `settings`, called directly or `through` the ABI, of an `adapter` alone where one is
+//! asked for. `embed`: texts through the tokenizer and the model in `path`, as `codex-ml embed` does it. `generate`: greedy
+//! ids after a prompt, from the cache. `adapter`: loading one from a folder and merging it.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
     reason = "a benchmark program"
 )]
 
+#[path = "our_jobs/adapter.rs"]
+mod adapter;
+
 use std::io::BufRead;
 use std::time::Instant;
 
+use adapter::Adapter;
 use codex_ml::app::App;
 use codex_ml::embed::{Embedder, Options};
 use codex_ml::interrupt::Interrupt;
@@ -49,6 +54,12 @@ fn main() {
                 job.as_ref().expect("open comes before save").save(folder);
                 json!({})
             }
+            "save-adapter" => {
+                let folder = request["folder"].as_str().unwrap();
+                let job = job.as_ref().expect("open comes before save-adapter");
+                job.save_adapter(folder);
+                json!({})
+            }
             other => panic!("nothing is called {other:?}"),
         };
         println!("{answer}");
@@ -59,6 +70,7 @@ trait Job {
     fn describe(&self) -> Value;
     fn run(&mut self) -> Value;
     fn save(&self, _folder: &str) {}
+    fn save_adapter(&self, _folder: &str) {}
 }
 
 fn open(request: &Value) -> Box<dyn Job> {
@@ -67,6 +79,7 @@ fn open(request: &Value) -> Box<dyn Job> {
         "step" => Box::new(Step::open(request, threads)),
         "embed" => Box::new(Embed::open(request, threads)),
         "generate" => Box::new(Generate::open(request, threads)),
+        "adapter" => Box::new(Adapter::open(request, threads)),
         other => panic!("no job is called {other:?}"),
     }
 }
@@ -91,20 +104,35 @@ fn model(request: &Value, threads: usize) -> Box<dyn Model> {
     Box::new(MiniLm::new(&settings, threads).unwrap())
 }
 
+/// What the adapter that trains is called.
+const ADAPTER: &str = "default";
+
 struct Step {
     model: Box<dyn Model>,
     ids: Vec<u32>,
     offsets: Vec<u64>,
+    /// Of pairs: 2, the anchors before the positives.
+    parts: u32,
     done: u64,
 }
 
 impl Step {
     fn open(request: &Value, threads: usize) -> Self {
         let mut model = model(request, threads);
-        let settings = TrainingSettings {
+        let mut settings = TrainingSettings {
             gradient_checkpointing: request["gradient_checkpointing"] == true,
             ..TrainingSettings::default()
         };
+        if let Some(task) = request["task"].as_str() {
+            task.clone_into(&mut settings.task);
+        }
+        let adapter = &request["adapter"];
+        if let Some(name) = adapter["name"].as_str() {
+            let registry = app(request, threads).registry().unwrap();
+            let adapter = registry.create_adapter(name, &adapter["config"]).unwrap();
+            let plan = adapter.plan(&model.sites().unwrap()).unwrap();
+            model.add_adapter(ADAPTER, &plan).unwrap();
+        }
         model.begin_training(&settings).unwrap();
         let (sequences, length) = (
             request["sequences"].as_u64().unwrap(),
@@ -115,6 +143,7 @@ impl Step {
             // The same on the other side.
             ids: serde_json::from_value(request["ids"].clone()).unwrap(),
             offsets: (0..=sequences).map(|index| index * length).collect(),
+            parts: request["parts"].as_u64().unwrap_or(0) as u32,
             done: 0,
         }
     }
@@ -123,13 +152,26 @@ impl Step {
 impl Job for Step {
     fn describe(&self) -> Value {
         let info = self.model.info().unwrap();
-        json!({"parameters": info.parameters, "precision": info.precision, "device": info.device})
+        let parameters = self.model.parameters().unwrap();
+        let trained = parameters.iter().filter(|parameter| parameter.trainable);
+        let trained: u64 = trained
+            .map(|parameter| parameter.shape.iter().product::<u64>())
+            .sum();
+        json!({
+            "parameters": info.parameters, "trained": trained, "tokens": self.ids.len(),
+            "precision": info.precision, "device": info.device,
+        })
     }
 
     fn run(&mut self) -> Value {
         self.done += 1;
-        let batch = TokenBatch::new(Ids::new(&self.ids, &self.offsets).unwrap());
-        let loss_scale = 1.0 / batch.causal_targets() as f64;
+        let mut batch = TokenBatch::new(Ids::new(&self.ids, &self.offsets).unwrap());
+        batch.parts = self.parts;
+        let targets = match self.parts {
+            0 => batch.causal_targets(),
+            parts => (self.offsets.len() as u64 - 1) / u64::from(parts),
+        };
+        let loss_scale = 1.0 / targets as f64;
         let pass = TrainingPass {
             step: self.done,
             accumulation: 0,
@@ -146,6 +188,10 @@ impl Job for Step {
 
     fn save(&self, folder: &str) {
         self.model.save(folder).unwrap();
+    }
+
+    fn save_adapter(&self, folder: &str) {
+        self.model.save_adapter(ADAPTER, folder).unwrap();
     }
 }
 

@@ -1,4 +1,4 @@
-"""Times codex-ml beside PyTorch, Transformers, sentence-transformers and ONNX Runtime, in turns: see README.md.
+"""Times codex-ml beside PyTorch, Transformers, PEFT, sentence-transformers and ONNX Runtime, in turns: see README.md.
 
     cargo build --release --workspace --all-targets
     python tests/benchmarks/peers.py [--rounds N] [--only ROW …] [--json FILE] [--markdown FILE] [--svg FILE]
@@ -21,6 +21,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 INTEROP = HERE.parent / "interop"
 sys.path.insert(0, str(INTEROP))
 
+import adapter_rows  # noqa: E402
 from environment import ROOT, enter, versions  # noqa: E402
 
 STEP = dict(architecture="gpt2", vocab_size=8192, hidden_size=384, layers=6, heads=12, sequence_length=128)
@@ -73,6 +74,7 @@ class Bench:
         self.release = pathlib.Path(options.release).resolve()
         self.suffix = ".exe" if os.name == "nt" else ""
         self.threads = options.threads
+        self.tokens, self.length = SEQUENCES * LENGTH, LENGTH
         draw = random.Random(5)
         self.ids = [draw.randrange(STEP["vocab_size"]) for _ in range(SEQUENCES * 2048)]
 
@@ -90,14 +92,19 @@ class Bench:
         settings = dict(STEP, sequence_length=length, precision=precision) | more
         return self.ours(job="step", settings=settings, sequences=sequences, length=length, ids=self.ids[: sequences * length])
 
-    def their_step(self, mode):
-        """PyTorch with the very weights of ours, which are made anew from the seed."""
+    def saved_step(self):
+        """The folder of the model of the training step, whose weights are made anew from the seed."""
         folder = self.work / "step"
         if not folder.exists():
             folder.mkdir()
             side = self.our_step()
             side.ask(do="save", folder=str(folder))
             side.close()
+        return folder
+
+    def their_step(self, mode):
+        """PyTorch with the very weights of ours."""
+        folder = self.saved_step()
         ids = self.ids[: SEQUENCES * LENGTH]
         return self.theirs(job="step", mode=mode, folder=str(folder), sequences=SEQUENCES, length=LENGTH, ids=ids)
 
@@ -293,6 +300,10 @@ def width(bench):
     return dict(row="width", points=scaling(bench, points, lambda point: dict(size=point["hidden_size"])))
 
 
+def pairs(bench):
+    return adapter_rows.pairs(bench, minilm())
+
+
 LONG, SHORT = (256, 110, 32), (1024, 10, 64)
 ROWS = {
     "step-eager": lambda bench: step_against(bench, "eager", "PyTorch eager, fused AdamW", 2.0),
@@ -307,6 +318,12 @@ ROWS = {
     "latency": lambda bench: embed(bench, "latency", 1, 10, 1, "onnxruntime", 1.0, repeat=30),
     "generate": generate,
     "memory": memory,
+    "lora-lm": lambda bench: adapter_rows.step(bench, row, "lora-lm", adapter_rows.language_model),
+    "lora-lm-memory": lambda bench: adapter_rows.memory(bench, row, peak, "lora-lm", adapter_rows.language_model),
+    "lora-pairs": lambda bench: adapter_rows.step(bench, row, "lora-pairs", pairs),
+    "lora-pairs-memory": lambda bench: adapter_rows.memory(bench, row, peak, "lora-pairs", pairs),
+    "lora-full": lambda bench: adapter_rows.beside_full(bench, row),
+    "lora-load": lambda bench: adapter_rows.load_and_merge(bench, row),
     "length": length,
     "width": width,
 }
@@ -370,7 +387,7 @@ def main():
     try:
         machine = json.loads(bench.codex("env", "--json"))
         features = [name for name in machine["cpu_features"] if name in ("avx2", "avx512f", "avx512bf16", "bf16", "neon")]
-        installed = versions("torch", "transformers", "sentence-transformers", "onnxruntime")
+        installed = versions("torch", "transformers", "peft", "sentence-transformers", "onnxruntime")
         about = (
             f"{machine['cpu']}, {machine['cores']} cores ({' '.join(features)}), {bench.threads} threads, {options.rounds} rounds; "
             + f"{machine['rustc']}; " + ", ".join(f"{name} {version}" for name, version in installed.items()) + "."
@@ -378,11 +395,13 @@ def main():
         print(about, flush=True)
         for name in options.only or ROWS:
             try:
-                found.append(ROWS[name](bench))
+                made = ROWS[name](bench)
             except Exception as error:
                 traceback.print_exc()
-                found.append(dict(row=name, error=f"{type(error).__name__}: {error}"))
-            print(json.dumps(found[-1], ensure_ascii=False), flush=True)
+                made = dict(row=name, error=f"{type(error).__name__}: {error}")
+            for result in made if isinstance(made, list) else [made]:
+                found.append(result)
+                print(json.dumps(result, ensure_ascii=False), flush=True)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     text = markdown(found, about)

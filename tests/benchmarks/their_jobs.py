@@ -1,7 +1,7 @@
 """The peers' side of peers.py: the same protocol as our_jobs.rs, one JSON object a line in each direction.
 
 `step`: a GPT-2 of plain PyTorch, with weights that codex-ml saved. `embed`: ONNX Runtime or sentence-transformers.
-`generate`: Transformers with its cache.
+`generate`: Transformers with its cache. The jobs with adapters are in their_adapters.py.
 """
 
 import contextlib
@@ -9,6 +9,8 @@ import json
 import os
 import sys
 import time
+
+import their_adapters
 
 ANSWERS = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)  # whatever a library prints goes to stderr
@@ -210,7 +212,7 @@ class Generate:
         return {"ids": made[0, self.prompt.shape[1] :].tolist()}
 
 
-JOBS = {"step": Step, "embed": Embed, "generate": Generate}
+JOBS = {"step": Step, "embed": Embed, "generate": Generate} | their_adapters.JOBS
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--export-onnx"]:
