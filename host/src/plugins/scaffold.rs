@@ -86,16 +86,16 @@ pub(crate) struct Scaffolded {
 ///
 /// # Errors
 /// [`codex_plugin_api::ErrorKind::Config`] for a name that is no name, or taken, for a folder that is there already, and for
-/// a kind that has no template in that language; [`codex_plugin_api::ErrorKind::Failed`] when it cannot be written. Nothing is
-/// left behind then.
+/// a kind that has no template; [`codex_plugin_api::ErrorKind::Failed`] when it cannot be written. Nothing is left behind then.
 pub(crate) fn scaffold(request: Request<'_>, catalog: &Catalog) -> Result<Scaffolded> {
     let Request {
         name, kind, form, ..
     } = request;
     name::check(name, kind, form, catalog)?;
-    let subject = templates::subject(kind)
-        .filter(|subject| !subject.sources(form).is_empty())
-        .ok_or_else(|| not_offered(kind, form))?;
+    let subject = templates::subject(kind).ok_or_else(|| {
+        let message = format!("there is no template for a plugin of the kind {kind}");
+        Error::config(message).hint("codex-ml plugin new --help names the kinds")
+    })?;
     if request.folder.symlink_metadata().is_ok() {
         let message = format!("{} is there already", request.folder.display());
         return Err(Error::config(message)
@@ -110,25 +110,6 @@ pub(crate) fn scaffold(request: Request<'_>, catalog: &Catalog) -> Result<Scaffo
         test_options: filled.test_options(),
         use_it: filled.fill(subject.use_it),
     })
-}
-
-fn not_offered(kind: Kind, form: Form) -> Error {
-    let offered: Vec<&str> = Kind::ALL
-        .iter()
-        .filter(|kind| {
-            templates::subject(**kind).is_some_and(|subject| !subject.sources(form).is_empty())
-        })
-        .map(|kind| kind.as_str())
-        .collect();
-    Error::config(format!(
-        "there is no template for a plugin of the kind {kind} in {}",
-        form.language()
-    ))
-    .hint(format!(
-        "in {} there are {}; every kind is there with --lang rust and --lang python",
-        form.language(),
-        offered.join(", ")
-    ))
 }
 
 /// The words that stand for what is in double braces.

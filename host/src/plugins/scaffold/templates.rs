@@ -22,6 +22,12 @@ pub(super) const IGNORED: &str = text!("shared/gitignore");
 pub(super) const NATIVE_CARGO: &str = text!("shared/native.toml");
 pub(super) const WASM_CARGO: &str = text!("shared/wasm.toml");
 
+// What projects in C share: the language's library has neither JSON nor a formatted text that the sandbox takes.
+const JSON_H: File = ("json.h", text!("shared/json.h"));
+const JSON_C: File = ("json.c", text!("shared/json.c"));
+const TEXT_H: File = ("text.h", text!("shared/text.h"));
+const TEXT_C: File = ("text.c", text!("shared/text.c"));
+
 /// What a kind's template is about.
 pub(super) struct Subject {
     /// One line for `plugin.toml` and the README.
@@ -36,7 +42,6 @@ pub(super) struct Subject {
     native: &'static [File],
     rust: &'static [File],
     python: &'static [File],
-    /// Empty where there is no template in C.
     c: &'static [File],
 }
 
@@ -130,7 +135,16 @@ static TOKENIZER: Subject = Subject {
         ("byte_level.py", text!("tokenizer/byte_level.py")),
         ("test_byte_level.py", text!("tokenizer/test_byte_level.py")),
     ],
-    c: &[],
+    c: &[
+        ("plugin.c", text!("tokenizer/plugin.c")),
+        ("byte_level.h", text!("tokenizer/byte_level.h")),
+        ("byte_level.c", text!("tokenizer/byte_level.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
+        ("tests/test.c", text!("tokenizer/test_byte_level.c")),
+    ],
 };
 
 static MODEL: Subject = Subject {
@@ -152,7 +166,20 @@ static MODEL: Subject = Subject {
         ("bigram.py", text!("model/bigram.py")),
         ("test_bigram.py", text!("model/test_bigram.py")),
     ],
-    c: &[],
+    c: &[
+        ("plugin.c", text!("model/plugin.c")),
+        ("bigram.h", text!("model/bigram.h")),
+        ("bigram.c", text!("model/bigram.c")),
+        ("batch.h", text!("model/batch.h")),
+        ("batch.c", text!("model/batch.c")),
+        ("settings.h", text!("model/settings.h")),
+        ("settings.c", text!("model/settings.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
+        ("tests/test.c", text!("model/test_bigram.c")),
+    ],
 };
 
 static TRACKER: Subject = Subject {
@@ -167,7 +194,16 @@ static TRACKER: Subject = Subject {
         ("watch.py", text!("tracker/watch.py")),
         ("test_watch.py", text!("tracker/test_watch.py")),
     ],
-    c: &[],
+    c: &[
+        ("plugin.c", text!("tracker/plugin.c")),
+        ("watch.h", text!("tracker/watch.h")),
+        ("watch.c", text!("tracker/watch.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
+        ("tests/test.c", text!("tracker/test_watch.c")),
+    ],
 };
 
 static SANITIZER: Subject = Subject {
@@ -205,7 +241,16 @@ static ADAPTER: Subject = Subject {
         ("targets.py", text!("adapter/targets.py")),
         ("test_targets.py", text!("adapter/test_targets.py")),
     ],
-    c: &[],
+    c: &[
+        ("plugin.c", text!("adapter/plugin.c")),
+        ("targets.h", text!("adapter/targets.h")),
+        ("targets.c", text!("adapter/targets.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
+        ("tests/test.c", text!("adapter/test_targets.c")),
+    ],
 };
 
 static COMMAND: Subject = Subject {
@@ -220,5 +265,14 @@ static COMMAND: Subject = Subject {
         ("words.py", text!("command/words.py")),
         ("test_words.py", text!("command/test_words.py")),
     ],
-    c: &[],
+    c: &[
+        ("plugin.c", text!("command/plugin.c")),
+        ("words.h", text!("command/words.h")),
+        ("words.c", text!("command/words.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
+        ("tests/test.c", text!("command/test_words.c")),
+    ],
 };

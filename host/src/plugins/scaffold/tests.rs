@@ -19,34 +19,27 @@ fn make(folder: &Path, kind: Kind, form: Form) -> Result<Scaffolded> {
 }
 
 #[test]
-fn every_kind_is_there_in_rust_and_python_and_some_in_c() {
+fn every_kind_is_there_in_every_language() {
     let root = tempfile::tempdir().unwrap();
-    let mut made = 0;
     for kind in Kind::ALL {
         for form in FORMS {
             let folder = root.path().join(format!("{kind}-{form:?}"));
-            let result = make(&folder, kind, form);
-            if form == Form::C && templates::subject(kind).unwrap().sources(form).is_empty() {
-                let error = result.unwrap_err();
-                assert!(
-                    error
-                        .message()
-                        .contains("no template for a plugin of the kind"),
-                    "{error}"
-                );
-                let hint = error.hint_text().unwrap();
-                assert!(
-                    hint.contains("in C there are") && hint.contains("metric"),
-                    "{hint}"
-                );
-                assert!(!folder.exists());
-                continue;
-            }
-            let scaffolded = result.unwrap();
-            made += 1;
+            let scaffolded = make(&folder, kind, form).unwrap();
             for name in &scaffolded.files {
                 let text = fs::read_to_string(folder.join(name)).unwrap();
                 assert!(!text.contains("{{"), "{kind} {form:?}: {name}\n{text}");
+                // A header of the project's own is in the project; the bindings are made when it is built.
+                for header in text
+                    .lines()
+                    .filter_map(|line| line.strip_prefix("#include \""))
+                {
+                    let header = header.trim_start_matches("../").trim_end_matches('"');
+                    let there = scaffolded.files.iter().any(|file| file == header);
+                    assert!(
+                        there || header == format!("{kind}_plugin.h"),
+                        "{kind}: {name}: {header}"
+                    );
+                }
             }
             let text = fs::read_to_string(folder.join("plugin.toml")).unwrap();
             let manifest = Manifest::parse(&text, "plugin.toml").unwrap();
@@ -69,7 +62,6 @@ fn every_kind_is_there_in_rust_and_python_and_some_in_c() {
             assert!(has_test, "{kind} {form:?}");
         }
     }
-    assert_eq!(made, 3 * Kind::ALL.len() + 3);
 }
 
 #[test]
