@@ -32,6 +32,7 @@
 //! | [`l2_norm`] | rows of length 1 | – |
 //! | [`in_batch_negatives`] | pairs and triplets, temperature, prefixes | Henderson et al. 2017; Kusupati et al. 2022 |
 //! | [`sequence_loss`] | cross-entropy of classes, squared error of values | – |
+//! | [`quantized`] | frozen weights as bf16, int8 or NF4 | Dettmers et al. 2023 |
 //! | [`adamw`] | the step and the norm of all gradients, over flat buffers | Loshchilov and Hutter 2019; Pascanu et al. 2013 |
 //!
 //! Architectures, file formats and the order of the functions are left to the model plugins.
@@ -56,6 +57,7 @@ pub mod magnitude;
 mod matmul;
 pub mod pooling;
 mod precision;
+pub mod quantized;
 pub mod random;
 pub mod residual;
 pub mod rms_norm;

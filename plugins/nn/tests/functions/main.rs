@@ -8,6 +8,7 @@ mod composed; // the compositions for other devices ≡ the CPU's functions
 mod edges; // empty sequences, zero vectors, one pair, one class, no targets, constant rows
 mod gradients; // every backward against finite differences
 mod packed; // one packed batch ≡ its sequences one by one, in and out of a cache
+mod quantized; // weights in fewer bits against their formulas
 mod refusals; // wrong shapes and ids are errors, not panics
 mod sentences; // pooling, normalisation and the losses of whole sequences against f64 and finite differences
 mod threads; // one thread ≡ many threads, bit for bit
