@@ -7,10 +7,12 @@ use std::io::Write;
 use std::path::Path;
 
 use codex_plugin_api::{Error, Result};
+use safetensors::tensor::TensorView;
 use safetensors::{SafeTensors, View};
 use serde_json::Value;
 
 use crate::Dtype;
+use crate::tensor_file::not_whole;
 
 /// The file with the configuration.
 pub const CONFIG: &str = "adapter_config.json";
@@ -46,12 +48,16 @@ pub struct Folder {
     pub metadata: BTreeMap<String, String>,
 }
 
-fn not_whole(path: &Path) -> Error {
-    Error::data(format!(
-        "{} is not a whole safetensors file",
-        path.display()
-    ))
-    .hint("the file is truncated or damaged; copy it again")
+/// A tensor's values in f32.
+pub(crate) fn values(path: &Path, name: &str, view: &TensorView<'_>) -> Result<Vec<f32>> {
+    Dtype::values(view.dtype(), view.data()).ok_or_else(|| {
+        Error::data(format!(
+            "{}: tensor {name} is {:?}, which is not read",
+            path.display(),
+            view.dtype()
+        ))
+        .hint("save it as f32, f16 or bf16")
+    })
 }
 
 /// The tensors of a safetensors file of the dtypes that are not `left_out`, and its metadata.
@@ -69,14 +75,7 @@ pub(crate) fn read_tensors(
         if left_out(view.dtype()) {
             continue;
         }
-        let values = Dtype::values(view.dtype(), view.data()).ok_or_else(|| {
-            Error::data(format!(
-                "{}: tensor {name} is {:?}, which is not read",
-                path.display(),
-                view.dtype()
-            ))
-            .hint("save it as f32, f16 or bf16")
-        })?;
+        let values = values(path, name, &view)?;
         tensors.insert(name.to_owned(), Tensor::new(view.shape(), values));
     }
     let metadata = header.metadata().clone().unwrap_or_default();

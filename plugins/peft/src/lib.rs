@@ -14,6 +14,7 @@ mod relative;
 mod save;
 pub mod svd;
 mod targets;
+mod tensor_file;
 pub mod weights;
 
 pub use config::PEFT_VERSION;
@@ -25,3 +26,4 @@ pub use parameters::{PlanParameter, parameters};
 pub use relative::relative;
 pub use save::{Base, folder};
 pub use targets::{alpha_of, in_modules, matches, rank_of, targets};
+pub use tensor_file::TensorFile;

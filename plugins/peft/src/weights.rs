@@ -8,8 +8,8 @@ use codex_plugin_api::{Error, Result};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::Tensor;
-use crate::folder::read_tensors;
+use crate::folder::{read_tensors, values};
+use crate::{Tensor, TensorFile};
 
 /// The safetensors files of a model's folder: one, or those that the index names.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -68,15 +68,34 @@ pub fn read(folder: &Path) -> Result<BTreeMap<String, Tensor>> {
 /// # Errors
 /// As [`read`].
 pub fn hash(folder: &Path) -> Result<String> {
+    let files = files(folder)?;
+    let mut open = Vec::with_capacity(files.len());
+    let mut places = BTreeMap::new();
+    for (index, path) in files.iter().enumerate() {
+        let file = TensorFile::open(path)?;
+        places.extend(file.names().into_iter().map(|name| (name, index)));
+        open.push(file);
+    }
     let mut hasher = Sha256::new();
-    for (name, tensor) in read(folder)? {
+    // One tensor after the other: the base may only just fit into memory.
+    let mut buffer = Vec::new();
+    for (name, index) in places {
+        let tensor = open[index].read(&name, &mut buffer)?;
+        if is_table(tensor.dtype()) {
+            continue;
+        }
         hasher.update((name.len() as u64).to_le_bytes());
         hasher.update(name.as_bytes());
-        hasher.update((tensor.shape.len() as u64).to_le_bytes());
-        for length in &tensor.shape {
+        hasher.update((tensor.shape().len() as u64).to_le_bytes());
+        for length in tensor.shape() {
             hasher.update((*length as u64).to_le_bytes());
         }
-        hasher.update(crate::Dtype::F32.bytes(&tensor.values));
+        if tensor.dtype() == safetensors::Dtype::F32 {
+            hasher.update(tensor.data());
+        } else {
+            let values = values(&files[index], &name, &tensor)?;
+            hasher.update(crate::Dtype::F32.bytes(&values));
+        }
     }
     let mut text = String::from("sha256:");
     for byte in hasher.finalize() {
