@@ -11,7 +11,7 @@ use codex_nn::embedding::{self, Lookup};
 use codex_nn::rope::Rotation;
 
 use crate::parameters::Slot;
-use crate::parts::{Norm, NormSaved};
+use crate::parts::{Linear, Norm, NormSaved};
 use crate::pass::{Depth, Pass, Place};
 use block::{Block, Saved, Stream};
 
@@ -42,6 +42,11 @@ enum Kept {
 }
 
 impl Decoder {
+    /// The linear maps of all blocks.
+    pub(crate) fn maps(&self) -> Vec<Linear> {
+        self.blocks.iter().flat_map(Block::maps).collect()
+    }
+
     fn embed(&self, pass: &Pass<'_>) -> Result<Tensor> {
         let tokens = pass.tokens;
         let mut lookups = vec![Lookup {

@@ -9,7 +9,7 @@ use codex_nn::Result;
 use codex_nn::embedding::{self, Lookup};
 
 use crate::parameters::Slot;
-use crate::parts::{Norm, NormSaved};
+use crate::parts::{Linear, Norm, NormSaved};
 use crate::pass::{Depth, Pass, Place};
 use block::{Block, Saved};
 
@@ -40,6 +40,11 @@ enum Kept {
 }
 
 impl Encoder {
+    /// The linear maps of all blocks.
+    pub(crate) fn maps(&self) -> Vec<Linear> {
+        self.blocks.iter().flat_map(Block::maps).collect()
+    }
+
     /// The tables and the ids that are looked up in them.
     fn tables<'a>(&self, pass: &Pass<'a>) -> [(Slot, &'a [u32]); 3] {
         let tokens = pass.tokens;

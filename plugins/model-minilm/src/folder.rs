@@ -86,8 +86,8 @@ pub(crate) fn load(folder: &Path, settings: &Settings) -> Result<Loaded> {
             .iter()
             .any(|name| names::place(Architecture::Bert, name) == "pooler.dense.weight");
     }
-    let network = Network::new(config)?;
-    let fresh = read::weights(&network, &files, settings.seed)?;
+    let mut network = Network::new(config, settings.base_dtype.format())?;
+    let fresh = read::weights(&mut network, &files, settings.seed)?;
     Ok(Loaded {
         network,
         fresh,
@@ -96,7 +96,7 @@ pub(crate) fn load(folder: &Path, settings: &Settings) -> Result<Loaded> {
 }
 
 /// Loads what [`write::state`] wrote into the network that it was written of.
-pub(crate) fn load_into(folder: &Path, network: &Network) -> Result<()> {
+pub(crate) fn load_into(folder: &Path, network: &mut Network) -> Result<()> {
     let files = read::weight_files(folder)?;
     match network.adapters.trained() {
         Some(adapter) => read::adapter_state(network, adapter, &files),

@@ -17,7 +17,7 @@ mod parts;
 mod pass;
 mod sites;
 
-pub use config::settings::{ArchitectureName, PoolingName, Settings};
+pub use config::settings::{ArchitectureName, BaseDtype, PoolingName, Settings};
 pub use model::MiniLm;
 
 /// Key of the random stream of fresh weights.

@@ -2,6 +2,7 @@
 //! generation sessions. The functions are left to `network`, files to `folder`.
 
 mod adapters;
+mod base;
 mod batch;
 mod generation;
 mod options;
@@ -26,7 +27,7 @@ use crate::device;
 use crate::failure::numeric;
 use crate::folder;
 use crate::network::Network;
-use crate::parameters::{Entry, Parameters};
+use crate::parameters::Parameters;
 use adapters::Origin;
 use batch::Packed;
 use generation::Sessions;
@@ -100,6 +101,7 @@ impl MiniLm {
 
     fn build(settings: &Settings, threads: usize, device: &Device, composed: bool) -> Result<Self> {
         let precision = settings.products()?;
+        base::check(settings, device)?;
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.max(1))
             .thread_name(|index| format!("minilm-{index}"))
@@ -116,7 +118,7 @@ impl MiniLm {
             };
             (loaded.network, loaded.fresh, Some(origin))
         } else {
-            let network = Network::new(settings.network()?)?;
+            let mut network = Network::new(settings.network()?, None)?;
             network.parameters.initialise(settings.seed)?;
             (network, Vec::new(), None)
         };
@@ -165,7 +167,8 @@ impl MiniLm {
     /// # Errors
     /// When training has not begun.
     pub fn gradient(&self, name: &str) -> Result<Vec<f32>> {
-        let (parameters, entry) = self.parameter(name)?;
+        let (parameters, index) = self.parameter(name)?;
+        let entry = &parameters.entries()[index];
         let gradients = parameters.gradients().ok_or_else(training::not_begun)?;
         Ok(numeric(codex_nn::Read::new(gradients))?[entry.state.clone()].to_vec())
     }
@@ -175,13 +178,13 @@ impl MiniLm {
     /// # Errors
     /// When there is no such parameter.
     pub fn value(&self, name: &str) -> Result<Vec<f32>> {
-        let (parameters, entry) = self.parameter(name)?;
-        Ok(numeric(codex_nn::Read::new(parameters.values()))?[entry.range.clone()].to_vec())
+        let (parameters, index) = self.parameter(name)?;
+        parameters.copy_of(index)
     }
 
-    fn parameter(&self, name: &str) -> Result<(&Parameters, &Entry)> {
+    fn parameter(&self, name: &str) -> Result<(&Parameters, usize)> {
         let mut stores = training::stores(&self.network);
-        let found = stores.find_map(|store| Some((store, &store.entries()[store.find(name)?])));
+        let found = stores.find_map(|store| Some((store, store.find(name)?)));
         found.ok_or_else(|| Error::config(format!("no parameter is called {name:?}")))
     }
 }
@@ -227,7 +230,7 @@ impl Model for MiniLm {
             .map(|entry| Parameter {
                 name: entry.name.clone(),
                 shape: entry.shape.iter().map(|&size| size as u64).collect(),
-                dtype: "f32".to_owned(),
+                dtype: entry.dtype().to_owned(),
                 trainable: entry.trainable,
             })
             .collect())
@@ -327,7 +330,7 @@ impl Model for MiniLm {
 
     fn import_state(&mut self, folder: &str) -> Result<()> {
         let training = self.training.as_mut().ok_or_else(training::not_begun)?;
-        folder::load_into(Path::new(folder), &self.network)?;
+        folder::load_into(Path::new(folder), &mut self.network)?;
         crate::adapters::values_changed(&self.network.adapters);
         training.import(&self.network, Path::new(folder))
     }

@@ -7,6 +7,7 @@ mod trunk;
 use candle_core::Tensor;
 use codex_nn::attention::cached::Cache;
 use codex_nn::linear_cross_entropy::Loss;
+use codex_nn::quantized::Format;
 use codex_nn::random::Key;
 use codex_nn::{Result, Workspace};
 
@@ -43,8 +44,11 @@ pub(crate) struct TrainingPass {
 }
 
 impl Network {
-    /// A network of zeros.
-    pub(crate) fn new(config: NetworkConfig) -> codex_plugin_api::Result<Self> {
+    /// A network of zeros, the weights of whose blocks are kept in `base`, if that is given.
+    pub(crate) fn new(
+        config: NetworkConfig,
+        base: Option<Format>,
+    ) -> codex_plugin_api::Result<Self> {
         let mut layout = Layout::new(&config);
         // A trunk alone is saved without the prefix that it has beside a head.
         let prefix = match config.head.task {
@@ -52,6 +56,11 @@ impl Network {
             _ => config.architecture.prefix(),
         };
         let trunk = Trunk::lay_out(&mut layout, prefix);
+        if let Some(format) = base {
+            for map in trunk.maps() {
+                layout.plan.quantize(map.weight, format);
+            }
+        }
         let head = Head::lay_out(&mut layout, prefix, trunk.tokens());
         Ok(Self {
             parameters: Parameters::new(layout.plan)?,

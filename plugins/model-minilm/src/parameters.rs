@@ -1,16 +1,23 @@
 //! All parameters in one flat buffer, and the gradients of those that train in another: names and shapes as they are
 //! saved, and the views that the functions compute with. Weights that one product can use together (query, key and
-//! value; gate and up) lie side by side and share a view. Reading and writing files is left to `folder`.
+//! value; gate and up) lie side by side and share a view. Weights of a quantised base are kept apart, each by itself. How
+//! all of it is laid out is in `plan`; reading and writing files is left to `folder`.
+
+mod plan;
+mod weight;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use candle_core::{Device, Tensor};
+use codex_nn::quantized::{Format, Quantized};
 use codex_nn::random::Key;
 use codex_nn::write;
-use codex_plugin_api::Result;
+use codex_plugin_api::{Error, Result};
 
 use crate::failure::numeric;
+pub(crate) use plan::Plan;
+pub(crate) use weight::Weight;
 
 /// How a fresh parameter starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,7 +35,7 @@ pub(crate) struct Entry {
     pub(crate) name: String,
     /// Outermost first.
     pub(crate) shape: Vec<usize>,
-    /// Where it lies in the flat buffer of values.
+    /// Where it lies in the flat buffer of values. What is quantised is not in it: its places lie behind the buffer's end.
     pub(crate) range: Range<usize>,
     /// Where it lies in the flat buffers of gradients and moments, which hold only what trains: empty where it does not.
     pub(crate) state: Range<usize>,
@@ -38,6 +45,24 @@ pub(crate) struct Entry {
     pub(crate) reached: bool,
     /// Whether it trains.
     pub(crate) trainable: bool,
+    /// How it is kept where that is not in `f32`: it never trains then.
+    pub(crate) format: Option<Format>,
+}
+
+impl Entry {
+    /// The word for how it is kept.
+    pub(crate) fn dtype(&self) -> &'static str {
+        match self.format {
+            None => "f32",
+            Some(Format::Bf16) => "bf16",
+            Some(Format::Int8) => "int8",
+            Some(Format::Nf4) => "nf4",
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.range.len()
+    }
 }
 
 /// A view that functions compute with: one entry, or several that lie side by side.
@@ -55,7 +80,9 @@ impl Slot {
 struct View {
     range: Range<usize>,
     shape: Vec<usize>,
+    /// `None` where its entries are quantised.
     value: Option<Tensor>,
+    quantized: bool,
     gradient: Option<Tensor>,
     /// Where only some of the entries train: those that do.
     parts: Vec<GradientPart>,
@@ -98,71 +125,14 @@ impl View {
     }
 }
 
-/// What a network's parameters are, before there are any numbers.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
-    entries: Vec<Entry>,
-    views: Vec<View>,
-    length: usize,
-}
-
-impl Plan {
-    /// How many parameters there are so far.
-    pub(crate) fn count(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Notes that the task's loss does not depend on these parameters: they are only kept.
-    pub(crate) fn keep_only(&mut self, parameters: Range<usize>) {
-        for entry in &mut self.entries[parameters] {
-            (entry.reached, entry.trainable) = (false, false);
-        }
-    }
-
-    /// Adds one parameter with a view of its own.
-    pub(crate) fn add(&mut self, name: String, shape: &[usize], start: Start) -> Slot {
-        self.add_joined(vec![(name, shape.to_vec())], shape, start)
-    }
-
-    /// Adds parameters that lie side by side and are used as one of shape `shape`.
-    pub(crate) fn add_joined(
-        &mut self,
-        parts: Vec<(String, Vec<usize>)>,
-        shape: &[usize],
-        start: Start,
-    ) -> Slot {
-        let first = self.length;
-        for (name, shape) in parts {
-            let range = self.length..self.length + shape.iter().product::<usize>();
-            self.length = range.end;
-            self.entries.push(Entry {
-                name,
-                shape,
-                range,
-                state: 0..0,
-                start,
-                reached: true,
-                trainable: true,
-            });
-        }
-        self.views.push(View {
-            range: first..self.length,
-            shape: shape.to_vec(),
-            value: None,
-            gradient: None,
-            parts: Vec::new(),
-            received: AtomicBool::new(false),
-        });
-        Slot(self.views.len() - 1)
-    }
-}
-
 /// The parameters of a network and, while it trains, their gradients.
 #[derive(Debug)]
 pub(crate) struct Parameters {
     entries: Vec<Entry>,
     views: Vec<View>,
     values: Tensor,
+    /// For each entry that is quantised, what was last set.
+    quantized: Vec<Option<Quantized>>,
     gradients: Option<Tensor>,
 }
 
@@ -180,23 +150,24 @@ fn view(flat: &Tensor, range: &Range<usize>, shape: &[usize]) -> Result<Tensor> 
 impl Parameters {
     /// Zeros for every parameter of the plan.
     pub(crate) fn new(plan: Plan) -> Result<Self> {
-        let values = flat(plan.length, &Device::Cpu)?;
-        let mut views = plan.views;
-        for one in &mut views {
+        let (entries, mut views, length) = plan.settle();
+        let values = flat(length, &Device::Cpu)?;
+        for one in views.iter_mut().filter(|one| !one.quantized) {
             one.value = Some(view(&values, &one.range, &one.shape)?);
         }
         Ok(Self {
-            entries: plan.entries,
+            quantized: vec![None; entries.len()],
+            entries,
             views,
             values,
             gradients: None,
         })
     }
 
-    /// Moves all values to another device; before training begins.
+    /// Moves all values but the quantised ones to another device; before training begins.
     pub(crate) fn move_to(&mut self, device: &Device) -> Result<()> {
         self.values = numeric(self.values.to_device(device))?;
-        for one in &mut self.views {
+        for one in self.views.iter_mut().filter(|one| !one.quantized) {
             one.value = Some(view(&self.values, &one.range, &one.shape)?);
         }
         Ok(())
@@ -209,32 +180,28 @@ impl Parameters {
     }
 
     /// Fresh values for all parameters.
-    pub(crate) fn initialise(&self, seed: u64) -> Result<()> {
+    pub(crate) fn initialise(&mut self, seed: u64) -> Result<()> {
         self.initialise_part(seed, 0..self.entries.len())
     }
 
     /// Fresh values for some parameters: a function of the seed and of each parameter's place alone.
-    pub(crate) fn initialise_part(&self, seed: u64, part: Range<usize>) -> Result<()> {
+    pub(crate) fn initialise_part(&mut self, seed: u64, part: Range<usize>) -> Result<()> {
         let key = Key::new(seed).with(crate::INITIALISATION);
-        let filled = write(&self.values, |values| {
-            for index in part {
-                let entry = &self.entries[index];
-                let key = key.with(index as u64);
-                let values = &mut values[entry.range.clone()];
-                match entry.start {
-                    Start::Constant(value) => values.fill(value),
-                    Start::Normal(deviation) => {
-                        for (counter, value) in (0..).zip(values) {
-                            *value = key.normal(counter) * deviation;
-                        }
+        for index in part {
+            let (key, start) = (key.with(index as u64), self.entries[index].start);
+            self.write(index, |values| match start {
+                Start::Constant(value) => values.fill(value),
+                Start::Normal(deviation) => {
+                    for (counter, value) in (0..).zip(values) {
+                        *value = key.normal(counter) * deviation;
                     }
                 }
-            }
-        });
-        numeric(filled)
+            })?;
+        }
+        Ok(())
     }
 
-    /// Every parameter, in the order of the flat buffer of values.
+    /// Every parameter, in the order in which they are saved.
     pub(crate) fn entries(&self) -> &[Entry] {
         &self.entries
     }
@@ -266,26 +233,63 @@ impl Parameters {
         .collect()
     }
 
-    /// The values of one parameter, copied.
+    /// The values of one parameter, copied; as they are given back where it is quantised.
     pub(crate) fn copy_of(&self, index: usize) -> Result<Vec<f32>> {
-        let range = self.entries[index].range.clone();
-        let part = numeric(self.values.narrow(0, range.start, range.len()))?;
+        let entry = &self.entries[index];
+        if entry.format.is_some() {
+            let quantized = self.quantized[index].as_ref();
+            return Ok(quantized.map_or_else(|| vec![0.0; entry.len()], Quantized::to_vec));
+        }
+        let part = numeric(self.values.narrow(0, entry.range.start, entry.len()))?;
         Ok(numeric(codex_nn::Read::new(&part))?.to_vec())
     }
 
     /// Sets the values of one parameter, as many as it has.
-    pub(crate) fn set(&self, index: usize, values: &[f32]) -> Result<()> {
-        let range = self.entries[index].range.clone();
-        let part = numeric(self.values.narrow(0, range.start, range.len()))?;
-        numeric(write(&part, |part| part.copy_from_slice(values)))
+    pub(crate) fn set(&mut self, index: usize, values: &[f32]) -> Result<()> {
+        self.write(index, |part| part.copy_from_slice(values))
+    }
+
+    /// Lets `function` write the values of one parameter, all of them; what is quantised is so once it has.
+    pub(crate) fn write<R>(
+        &mut self,
+        index: usize,
+        function: impl FnOnce(&mut [f32]) -> R,
+    ) -> Result<R> {
+        let entry = &self.entries[index];
+        let Some(format) = entry.format else {
+            let part = numeric(self.values.narrow(0, entry.range.start, entry.len()))?;
+            return numeric(write(&part, function));
+        };
+        let mut values = vec![0.0; entry.len()];
+        let result = function(&mut values);
+        let quantized = Quantized::new(&values, format).map_err(|cause| {
+            Error::data(format!(
+                "{} cannot be kept as {}: {cause}",
+                entry.name,
+                entry.dtype()
+            ))
+            .hint("set base_dtype to f32, or open a model whose weights are all finite")
+        })?;
+        self.quantized[index] = Some(quantized);
+        Ok(result)
+    }
+
+    /// What is kept of a parameter that is quantised.
+    pub(crate) fn quantized(&self, index: usize) -> Option<&Quantized> {
+        self.quantized[index].as_ref()
+    }
+
+    /// A parameter that is quantised, if any is.
+    pub(crate) fn first_quantized(&self) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.format.is_some())
     }
 
     /// Number of values.
     pub(crate) fn count(&self) -> usize {
-        self.values.elem_count()
+        self.entries.iter().map(Entry::len).sum()
     }
 
-    /// The flat buffer of all values.
+    /// The flat buffer of all values but the quantised ones.
     pub(crate) fn values(&self) -> &Tensor {
         &self.values
     }
@@ -295,7 +299,7 @@ impl Parameters {
         self.gradients.as_ref()
     }
 
-    /// The values of a view.
+    /// The values of a view that is not quantised.
     pub(crate) fn value(&self, slot: Slot) -> &Tensor {
         self.views[slot.0].value.as_ref().unwrap_or(&self.values)
     }
@@ -329,7 +333,7 @@ impl Parameters {
     pub(crate) fn begin_training(&mut self, trains: impl Fn(&Entry) -> bool) -> Result<()> {
         let mut length = 0;
         for entry in &mut self.entries {
-            entry.trainable = entry.reached && trains(entry);
+            entry.trainable = entry.reached && entry.format.is_none() && trains(entry);
             let size = if entry.trainable {
                 entry.range.len()
             } else {

@@ -8,7 +8,7 @@ use codex_nn::linear::{self, Orientation};
 use codex_nn::{Result, layer_norm, rms_norm, swiglu};
 
 use crate::adapters::{Attached, Gradient, Saved};
-use crate::parameters::{GradientPart, Parameters, Slot};
+use crate::parameters::{GradientPart, Parameters, Slot, Weight};
 use crate::pass::Pass;
 
 /// A linear map.
@@ -76,20 +76,24 @@ impl Linear {
 
     /// The output without adapters.
     pub(crate) fn base(&self, pass: &Pass<'_>, x: &Tensor) -> Result<Tensor> {
-        let weight = pass.parameters.value(self.weight);
+        let weight = self.weight(pass)?;
         let bias = self.bias.map(|slot| pass.parameters.value(slot));
-        linear::forward(pass.workspace, x, weight, bias, self.orientation)
+        linear::forward(pass.workspace, x, &weight, bias, self.orientation)
     }
 
     /// The gradient of the input by way of the map without adapters.
     pub(crate) fn base_backward_input(&self, pass: &Pass<'_>, dy: &Tensor) -> Result<Tensor> {
-        let weight = pass.parameters.value(self.weight);
-        linear::backward_input(pass.workspace, dy, weight, self.orientation)
+        let weight = self.weight(pass)?;
+        linear::backward_input(pass.workspace, dy, &weight, self.orientation)
     }
 
-    /// The maps side by side that it consists of.
-    pub(crate) fn parts(&self, pass: &Pass<'_>) -> Result<Vec<LinearPart>> {
-        let weight = pass.parameters.value(self.weight);
+    /// The weight, for one product.
+    pub(crate) fn weight<'a>(&self, pass: &Pass<'a>) -> Result<Weight<'a>> {
+        pass.parameters.weight(pass.workspace, self.weight)
+    }
+
+    /// The maps side by side that it consists of, with their parts of `weight`, which is [`Self::weight`].
+    pub(crate) fn parts(&self, pass: &Pass<'_>, weight: &Tensor) -> Result<Vec<LinearPart>> {
         let bias = self.bias.map(|slot| pass.parameters.value(slot));
         let parts = pass.parameters.rows_of(self.weight);
         let single = parts.len() < 2;

@@ -47,7 +47,8 @@ impl Attached {
 
     /// The base map where some of the maps side by side read a scaled input.
     pub(super) fn scaled_base(&self, pass: &Pass<'_>, map: &Linear, x: &Tensor) -> Result<Tensor> {
-        let parts = map.parts(pass)?;
+        let weight = map.weight(pass)?;
+        let parts = map.parts(pass, &weight)?;
         let mut whole: Option<Tensor> = None;
         for part in &parts {
             let factors = self.input_factors(pass, &part.outputs, None)?;
@@ -88,8 +89,9 @@ impl Attached {
         dy: &Tensor,
         x: &Tensor,
     ) -> Result<Tensor> {
+        let weight = map.weight(pass)?;
         let mut whole: Option<Tensor> = None;
-        for part in map.parts(pass)? {
+        for part in map.parts(pass, &weight)? {
             let dy = columns::copy(pass.workspace, dy, part.outputs.clone())?;
             let dx = linear::backward_input(pass.workspace, &dy, &part.weight, map.orientation)?;
             pass.workspace.recycle(dy);

@@ -17,8 +17,19 @@ use crate::parameters::Slot;
 pub(super) fn check(network: &Network, index: usize) -> Result<()> {
     let adapter = &network.adapters.all[index];
     for placed in &adapter.operations {
+        let entry = &network.parameters.entries()[placed.place.weight_entry];
+        if entry.format.is_some() {
+            return Err(Error::unsupported(format!(
+                "merging adapter {:?} into {}, which base_dtype keeps as {}",
+                adapter.name,
+                entry.name,
+                entry.dtype()
+            ))
+            .hint(
+                "merge it into the model with base_dtype f32: there its change is not rounded away",
+            ));
+        }
         if let Action::Bias(_) = placed.action {
-            let entry = &network.parameters.entries()[placed.place.weight_entry];
             return Err(Error::unsupported(format!(
                 "merging a bias into {}, which has none",
                 entry.name.trim_end_matches(".weight")
@@ -57,7 +68,7 @@ fn touched(network: &Network) -> BTreeSet<usize> {
 pub(super) fn refresh(network: &mut Network) -> Result<f64> {
     let touched = touched(network);
     let mut change = 0.0f64;
-    let mut set = |network: &Network, entry: usize, values: &[f32]| -> Result<()> {
+    let mut set = |network: &mut Network, entry: usize, values: &[f32]| -> Result<()> {
         let before = network.parameters.copy_of(entry)?;
         let differences = before
             .iter()

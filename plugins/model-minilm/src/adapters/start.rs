@@ -111,11 +111,11 @@ fn weight_norm(network: &Network, adapter: &Adapter, one: &PlanParameter) -> Res
             place.outputs.len()
         )));
     }
-    let weight = network.parameters.value(place.weight);
+    let weight = numeric(network.parameters.weight(&network.workspace, place.weight))?;
     let outputs = place.outputs.clone();
     numeric(magnitude::norms(
         &network.workspace,
-        weight,
+        &weight,
         outputs,
         place.orientation,
         None,
@@ -143,6 +143,17 @@ fn take_principal(network: &Network, adapter: &mut Adapter, one: &PlanParameter)
         return Err(alone("its scale is not positive"));
     }
     let placed = &adapter.operations[one.operation];
+    let weight = &network.parameters.entries()[placed.place.weight_entry];
+    if weight.format.is_some() {
+        return Err(Error::unsupported(format!(
+            "a principal start of {}, whose weight base_dtype keeps as {}",
+            at.site,
+            weight.dtype()
+        ))
+        .hint(
+            "it takes its part out of the weight: choose another init, or set base_dtype to f32",
+        ));
+    }
     let (place, rank) = (&placed.place, one.shape[0]);
     let (outputs, inputs) = (place.outputs.len(), place.inputs);
     if rank > outputs.min(inputs) {

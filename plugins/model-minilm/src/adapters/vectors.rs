@@ -110,9 +110,10 @@ impl Magnitude {
             b,
             factor: *factor,
         });
+        let weight = pass.parameters.weight(pass.workspace, self.weight)?;
         let norms = Arc::new(magnitude::norms(
             pass.workspace,
-            pass.parameters.value(self.weight),
+            &weight,
             self.vector.outputs.clone(),
             self.orientation,
             addition,

@@ -40,6 +40,14 @@ pub(super) fn of(base: &Parameters, plan: &AdapterPlan) -> Result<Vec<Whole>> {
         if !saved && bias.is_none() {
             continue;
         }
+        if entry.format.is_some() {
+            return Err(Error::config(format!(
+                "modules_to_save names {}, which base_dtype keeps as {}",
+                entry.name,
+                entry.dtype()
+            ))
+            .hint("leave it out of modules_to_save, or set base_dtype to f32"));
+        }
         let adapted = plan
             .operations
             .iter()

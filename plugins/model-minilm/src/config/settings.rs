@@ -4,6 +4,7 @@ use codex_nn::Precision;
 use codex_nn::attention::Heads;
 use codex_nn::gelu::Form;
 use codex_nn::pooling::Pooling;
+use codex_nn::quantized::Format;
 use codex_plugin_api::schemars::{self, JsonSchema};
 use codex_plugin_api::{Error, Result};
 use serde::Deserialize;
@@ -33,6 +34,43 @@ pub enum PoolingName {
     Mean,
     /// The first token (encoders).
     Cls,
+}
+
+/// How the weights of a model are kept that an adapter is trained beside, or that is only used.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum BaseDtype {
+    /// As they are: 32 bits.
+    #[default]
+    F32,
+    /// The nearest bfloat16: 16 bits.
+    Bf16,
+    /// Blocks of 64 with a scale each: 8.5 bits.
+    Int8,
+    /// QLoRA's 4-bit `NormalFloat`, with scales that are quantised once more: 4.13 bits.
+    Nf4,
+}
+
+impl BaseDtype {
+    /// The format of the weights, where it is not `f32`.
+    pub(crate) fn format(self) -> Option<Format> {
+        match self {
+            Self::F32 => None,
+            Self::Bf16 => Some(Format::Bf16),
+            Self::Int8 => Some(Format::Int8),
+            Self::Nf4 => Some(Format::Nf4),
+        }
+    }
+
+    /// The word in configurations.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Bf16 => "bf16",
+            Self::Int8 => "int8",
+            Self::Nf4 => "nf4",
+        }
+    }
 }
 
 /// Configuration of `model-minilm`: a new model of these sizes, or the one in the folder `path`.
@@ -98,6 +136,10 @@ pub struct Settings {
     /// What matrix products round their operands to: `f32` (`auto`) or `bf16`, which needs a CPU with dot products of
     /// bf16 and is `f32` elsewhere. Weights and their gradients are `f32` in any case.
     pub precision: String,
+    /// How the weights of the layers of a model in `path` are kept: `f32`, or `bf16`, `int8` or `nf4` (QLoRA), which take
+    /// less memory. Such weights do not train: an adapter beside them does, in `f32`, as do embeddings, norms, biases and
+    /// heads that it names in `modules_to_save`. On the CPU only.
+    pub base_dtype: BaseDtype,
     /// Written to `config.json` for those who generate elsewhere.
     pub bos_token_id: Option<u32>,
     /// Written to `config.json` for those who generate elsewhere.
@@ -130,6 +172,7 @@ impl Default for Settings {
             seed: 0,
             device: "auto".to_owned(),
             precision: "f32".to_owned(),
+            base_dtype: BaseDtype::F32,
             bos_token_id: None,
             eos_token_id: None,
             pad_token_id: None,

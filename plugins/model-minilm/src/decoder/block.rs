@@ -100,6 +100,11 @@ impl Saved {
 }
 
 impl Block {
+    /// Its linear maps.
+    pub(crate) fn maps(&self) -> [Linear; 4] {
+        [self.qkv, self.output, self.up, self.down]
+    }
+
     /// Forward that keeps what backward needs. The stream's sum before the block's first norm is kept as well, so the
     /// caller must not change it.
     pub(crate) fn forward(&self, pass: &Pass<'_>, stream: Stream) -> Result<(Stream, Saved)> {

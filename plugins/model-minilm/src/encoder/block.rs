@@ -75,6 +75,11 @@ impl Saved {
 }
 
 impl Block {
+    /// Its linear maps.
+    pub(crate) fn maps(&self) -> [Linear; 4] {
+        [self.qkv, self.output, self.up, self.down]
+    }
+
     /// Forward that keeps what backward needs.
     pub(crate) fn forward(&self, pass: &Pass<'_>, input: Tensor) -> Result<(Tensor, Saved)> {
         let (ws, block) = (pass.workspace, self.index);

@@ -1,17 +1,16 @@
 //! Reading weights: one file or shards, f32, f16 or bf16, with or without the prefix of the base model.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use codex_nn::write;
+use codex_peft::TensorFile;
 use codex_plugin_api::{Error, Result};
 use half::{bf16, f16};
+use safetensors::Dtype;
 use safetensors::tensor::TensorView;
-use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 use super::{INDEX, OPTIMIZER, OptimizerState, WEIGHTS, names};
@@ -68,98 +67,69 @@ fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 
-fn not_whole(path: &Path) -> Error {
-    Error::data(format!(
-        "{} is not a whole safetensors file",
-        path.display()
-    ))
-    .hint("the file is truncated or damaged; copy it again")
-}
-
-fn unreadable(path: &Path, cause: &std::io::Error) -> Error {
-    Error::data(format!("cannot read {}", path.display()))
-        .because(cause)
-        .hint("the folder is incomplete; copy it again")
-}
-
 /// The names of all tensors, from the headers alone.
 pub(super) fn tensor_names(files: &[PathBuf]) -> Result<Vec<String>> {
     let mut names = Vec::new();
     for path in files {
-        let mut file = File::open(path).map_err(|cause| unreadable(path, &cause))?;
-        let size = file
-            .metadata()
-            .map_err(|cause| unreadable(path, &cause))?
-            .len();
-        let mut length = [0; 8];
-        file.read_exact(&mut length).map_err(|_| not_whole(path))?;
-        let length = u64::from_le_bytes(length);
-        if length > size {
-            return Err(not_whole(path));
-        }
-        let mut header = vec![0; length as usize];
-        file.read_exact(&mut header).map_err(|_| not_whole(path))?;
-        let header: Value = serde_json::from_slice(&header).map_err(|_| not_whole(path))?;
-        let keys = header.as_object().ok_or_else(|| not_whole(path))?.keys();
-        names.extend(keys.filter(|key| *key != "__metadata__").cloned());
+        names.extend(TensorFile::open(path)?.names());
     }
     Ok(names)
 }
 
-/// Opens one safetensors file and gives its tensors to `take`.
+/// Opens one safetensors file and gives its tensors to `take`, one after the other.
 fn each_tensor(
     path: &Path,
     mut take: impl FnMut(&str, &TensorView<'_>) -> Result<()>,
 ) -> Result<()> {
-    let bytes = std::fs::read(path).map_err(|cause| unreadable(path, &cause))?;
-    let tensors =
-        SafeTensors::deserialize(&bytes).map_err(|cause| not_whole(path).because(&cause))?;
-    let mut sorted: Vec<_> = tensors.iter().collect();
-    sorted.sort_by(|a, b| a.0.cmp(b.0));
-    sorted.iter().try_for_each(|(name, view)| take(name, view))
+    let mut file = TensorFile::open(path)?;
+    let mut buffer = Vec::new();
+    for name in file.names() {
+        take(&name, &file.read(&name, &mut buffer)?)?;
+    }
+    Ok(())
 }
 
-/// Copies one tensor of `entry` to `range` of the flat buffer `target`.
+/// The values of a tensor in `target`; whether its type is one that can be read.
+fn copy(view: &TensorView<'_>, target: &mut [f32]) -> bool {
+    let data = view.data();
+    match view.dtype() {
+        Dtype::F32 => {
+            for (target, bytes) in target.iter_mut().zip(data.as_chunks::<4>().0) {
+                *target = f32::from_le_bytes(*bytes);
+            }
+        }
+        Dtype::F16 => {
+            for (target, bytes) in target.iter_mut().zip(data.as_chunks::<2>().0) {
+                *target = f16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+        Dtype::BF16 => {
+            for (target, bytes) in target.iter_mut().zip(data.as_chunks::<2>().0) {
+                *target = bf16::from_le_bytes(*bytes).to_f32();
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Copies one tensor of `shape` to where `write` lets it.
 fn fill(
     path: &Path,
     name: &str,
     view: &TensorView<'_>,
-    entry: &Entry,
-    (target, range): (&Tensor, &Range<usize>),
+    shape: &[usize],
+    write: impl FnOnce(&dyn Fn(&mut [f32]) -> bool) -> Result<bool>,
 ) -> Result<()> {
-    if view.shape() != entry.shape {
+    if view.shape() != shape {
         return Err(Error::data(format!(
-            "{}: tensor {name} has shape {:?}, expected {:?}",
+            "{}: tensor {name} has shape {:?}, expected {shape:?}",
             path.display(),
             view.shape(),
-            entry.shape
         ))
         .hint("config.json and the weights are of different models"));
     }
-    let data = view.data();
-    let copied = write(target, |target| {
-        let target = &mut target[range.clone()];
-        match view.dtype() {
-            Dtype::F32 => {
-                for (target, bytes) in target.iter_mut().zip(data.as_chunks::<4>().0) {
-                    *target = f32::from_le_bytes(*bytes);
-                }
-            }
-            Dtype::F16 => {
-                for (target, bytes) in target.iter_mut().zip(data.as_chunks::<2>().0) {
-                    *target = f16::from_le_bytes(*bytes).to_f32();
-                }
-            }
-            Dtype::BF16 => {
-                for (target, bytes) in target.iter_mut().zip(data.as_chunks::<2>().0) {
-                    *target = bf16::from_le_bytes(*bytes).to_f32();
-                }
-            }
-            _ => return false,
-        }
-        true
-    });
-    if numeric(copied)? {
+    if write(&|target| copy(view, target))? {
         return Ok(());
     }
     Err(Error::data(format!(
@@ -168,6 +138,19 @@ fn fill(
         view.dtype()
     ))
     .hint("save the model in one of these types"))
+}
+
+/// The same to `range` of the flat buffer `target`.
+fn fill_range(
+    path: &Path,
+    name: &str,
+    view: &TensorView<'_>,
+    shape: &[usize],
+    (target, range): (&Tensor, &Range<usize>),
+) -> Result<()> {
+    fill(path, name, view, shape, |copy| {
+        numeric(write(target, |target| copy(&mut target[range.clone()])))
+    })
 }
 
 /// Refuses a set of tensors that is not whole.
@@ -211,17 +194,16 @@ fn none_missing(
 
 /// Fills the parameters that `files` hold, and says which. Tensors that `skip` names by their place are left out.
 fn fill_from(
-    network: &Network,
+    network: &mut Network,
     files: &[PathBuf],
     skip: impl Fn(&str) -> bool,
 ) -> Result<BTreeSet<usize>> {
     let config = &network.config;
     let architecture = config.architecture;
-    let entries = network.parameters.entries();
-    let places: BTreeMap<_, usize> = entries
-        .iter()
-        .enumerate()
-        .map(|(index, entry)| (names::place(architecture, &entry.name), index))
+    let parameters = &mut network.parameters;
+    let entries = parameters.entries().iter().enumerate();
+    let places: BTreeMap<String, usize> = entries
+        .map(|(index, entry)| (names::place(architecture, &entry.name).into_owned(), index))
         .collect();
     let mut seen = BTreeSet::new();
     for file in files {
@@ -231,8 +213,10 @@ fn fill_from(
                 _ if skip(&place) => Ok(()),
                 Some(&index) => {
                     seen.insert(index);
-                    let (entry, values) = (&entries[index], network.parameters.values());
-                    fill(file, name, view, entry, (values, &entry.range))
+                    let shape = parameters.entries()[index].shape.clone();
+                    fill(file, name, view, &shape, |copy| {
+                        parameters.write(index, copy)
+                    })
                 }
                 None if names::is_spare(config, &place) => Ok(()),
                 None => Err(Error::data(format!(
@@ -249,7 +233,7 @@ fn fill_from(
 }
 
 /// Fills all parameters of `network` from `files`.
-pub(super) fn all_weights(network: &Network, files: &[PathBuf]) -> Result<()> {
+pub(super) fn all_weights(network: &mut Network, files: &[PathBuf]) -> Result<()> {
     let seen = fill_from(network, files, |_| false)?;
     all_seen(network.parameters.entries(), &seen, "", files)
 }
@@ -270,7 +254,8 @@ pub(super) fn adapter_state(
                 };
                 seen.insert(index);
                 let entry = &store.entries()[index];
-                return fill(file, name, view, entry, (store.values(), &entry.range));
+                let values = (store.values(), &entry.range);
+                return fill_range(file, name, view, &entry.shape, values);
             }
             Err(Error::data(format!(
                 "{}: tensor {name} of shape {:?} has no place in the adapter that trains",
@@ -291,11 +276,13 @@ pub(super) fn adapter_state(
 /// Fills the parameters of `network` from the `files` of a folder of any class. Parts of the head that the folder's
 /// class does not have start fresh, as a function of `seed`; gives their names.
 pub(super) fn weights(
-    network: &Network,
+    network: &mut Network,
     files: &[PathBuf],
     seed: u64,
 ) -> Result<Vec<&'static str>> {
-    let (class, task) = (network.config.saved_class(), network.config.head.task);
+    let config = &network.config;
+    let (class, task) = (config.saved_class().map(str::to_owned), config.head.task);
+    let class = class.as_deref();
     let mut seen = fill_from(network, files, |place| {
         names::is_other_head(class, task, place)
     })?;
@@ -340,7 +327,8 @@ pub(crate) fn optimizer(folder: &Path, states: &[OptimizerState<'_>]) -> Result<
                 if !entry.trainable {
                     return Ok(());
                 }
-                return fill(&path, name, view, entry, (target, &entry.state));
+                let values = (target, &entry.state);
+                return fill_range(&path, name, view, &entry.shape, values);
             }
         }
         Err(Error::data(format!(

@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use codex_nn::Read;
+use codex_nn::quantized::Quantized;
 use codex_plugin_api::Result;
 use safetensors::{Dtype, View, serialize_to_file};
 
@@ -19,6 +20,8 @@ use crate::parameters::Entry;
 
 enum Numbers<'a> {
     F32(&'a [f32]),
+    /// Given back one after the other, as they are written.
+    Quantized(&'a Quantized),
     I64(i64),
 }
 
@@ -30,7 +33,7 @@ struct Part<'a> {
 impl View for Part<'_> {
     fn dtype(&self) -> Dtype {
         match self.numbers {
-            Numbers::F32(_) => Dtype::F32,
+            Numbers::F32(_) | Numbers::Quantized(_) => Dtype::F32,
             Numbers::I64(_) => Dtype::I64,
         }
     }
@@ -41,10 +44,8 @@ impl View for Part<'_> {
 
     fn data(&self) -> Cow<'_, [u8]> {
         Cow::Owned(match self.numbers {
-            Numbers::F32(values) => values
-                .iter()
-                .flat_map(|value| value.to_le_bytes())
-                .collect(),
+            Numbers::F32(values) => bytes(values),
+            Numbers::Quantized(values) => bytes(&values.to_vec()),
             Numbers::I64(value) => value.to_le_bytes().to_vec(),
         })
     }
@@ -52,9 +53,15 @@ impl View for Part<'_> {
     fn data_len(&self) -> usize {
         match self.numbers {
             Numbers::F32(values) => 4 * values.len(),
+            Numbers::Quantized(values) => 4 * values.len(),
             Numbers::I64(_) => 8,
         }
     }
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    let bytes = values.iter().flat_map(|value| value.to_le_bytes());
+    bytes.collect()
 }
 
 fn save(path: &Path, parts: Vec<(String, Part<'_>)>) -> Result<()> {
@@ -75,15 +82,22 @@ fn part<'a>(
     (format!("{prefix}{}", entry.name), Part { shape, numbers })
 }
 
-/// Writes `config.json` and `model.safetensors`, with what is merged and without what only applies, and beside an encoder of embeddings what sentence-transformers needs.
+/// Writes `config.json` and `model.safetensors`, with what is merged and without what only applies, and beside an encoder of
+/// embeddings what sentence-transformers needs. What is quantised is written as the model computes with it.
 pub(crate) fn export(folder: &Path, network: &Network) -> Result<()> {
     config_of(folder, network)?;
     let others = adapters::without_active(network)?;
     let values = numeric(Read::new(network.parameters.values()))?;
     let entries = network.parameters.entries().iter().enumerate();
-    let parts = entries.map(|(index, entry)| match others.get(&index) {
-        Some(values) => part("", entry, values, 0..values.len()),
-        None => part("", entry, &values, entry.range.clone()),
+    let parts = entries.map(|(index, entry)| {
+        if let Some(quantized) = network.parameters.quantized(index) {
+            let (shape, numbers) = (&entry.shape, Numbers::Quantized(quantized));
+            return (entry.name.clone(), Part { shape, numbers });
+        }
+        match others.get(&index) {
+            Some(values) => part("", entry, values, 0..values.len()),
+            None => part("", entry, &values, entry.range.clone()),
+        }
     });
     save(&folder.join(WEIGHTS), parts.collect())?;
     let config = &network.config;

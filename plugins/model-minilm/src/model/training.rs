@@ -16,8 +16,8 @@ use codex_plugin_api::{
 use rayon::ThreadPool;
 
 use super::batch::Packed;
-use super::options;
 use super::targets::Targets;
+use super::{base, options};
 use crate::DROPOUT;
 use crate::adapters;
 use crate::failure::numeric;
@@ -94,6 +94,7 @@ fn check(settings: &TrainingSettings, network: &Network) -> Result<()> {
             )));
         }
     }
+    base::check_training(network)?;
     for pattern in &settings.freeze {
         let mut entries = stores(network).flat_map(Parameters::entries);
         if !entries.any(|entry| fits(pattern.as_bytes(), entry.name.as_bytes())) {

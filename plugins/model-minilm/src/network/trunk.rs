@@ -10,6 +10,7 @@ use crate::config::Architecture;
 use crate::decoder::{self, Decoder};
 use crate::encoder::{self, Encoder};
 use crate::parameters::Slot;
+use crate::parts::Linear;
 use crate::pass::Pass;
 
 /// From tokens to hidden states.
@@ -32,6 +33,14 @@ impl Trunk {
                 Self::Decoder(Decoder::lay_out(layout, prefix))
             }
             Architecture::Bert => Self::Encoder(Encoder::lay_out(layout, prefix)),
+        }
+    }
+
+    /// The linear maps of all blocks.
+    pub(super) fn maps(&self) -> Vec<Linear> {
+        match self {
+            Self::Decoder(decoder) => decoder.maps(),
+            Self::Encoder(encoder) => encoder.maps(),
         }
     }
 

@@ -3,6 +3,7 @@
 mod golden; // logits, gradients and merged weights as PEFT has them
 mod operations; // every operation against finite differences and against its merged self
 mod promises; // freezing, memory, resuming, switching, saving, refusing
+mod quantized; // bases in fewer bits: what they compute, what they take, what they refuse
 
 use codex_plugin_api::{AdapterPlan, Ids, Init, Model, Operation, SiteOperation, TrainingSettings};
 use codex_plugin_model_minilm::{ArchitectureName, MiniLm, Settings};

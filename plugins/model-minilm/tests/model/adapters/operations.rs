@@ -10,7 +10,7 @@ use crate::{at as settings_at, open, pass};
 
 /// What is done at every site.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     LowRank,
     LowRankWithDropout,
     /// Matrices that all sites share, with and without gradients of their own.
@@ -26,7 +26,7 @@ enum Kind {
     Stack,
 }
 
-const KINDS: [Kind; 10] = [
+pub(super) const KINDS: [Kind; 10] = [
     Kind::LowRank,
     Kind::LowRankWithDropout,
     Kind::Shared { train: false },
@@ -94,7 +94,7 @@ fn shared(values: &mut Vec<f32>, site: &Site, sites: &[Site], train: bool) -> Op
 }
 
 /// `kind` at every site that takes operations.
-fn plan(kind: Kind, model: &MiniLm) -> AdapterPlan {
+pub(super) fn plan(kind: Kind, model: &MiniLm) -> AdapterPlan {
     let mut sites = model.sites().unwrap();
     sites.retain(|site| site.role != "embedding" && site.name != "lm_head");
     let mut plan = AdapterPlan::default();
@@ -141,7 +141,7 @@ fn plan(kind: Kind, model: &MiniLm) -> AdapterPlan {
     plan
 }
 
-const ARCHITECTURES: [(ArchitectureName, &str); 4] = [
+pub(super) const ARCHITECTURES: [(ArchitectureName, &str); 4] = [
     (ArchitectureName::Gpt2, "causal-lm"),
     (ArchitectureName::Llama, "causal-lm"),
     (ArchitectureName::Bert, "masked-lm"),
@@ -149,7 +149,7 @@ const ARCHITECTURES: [(ArchitectureName, &str); 4] = [
 ];
 
 /// One pass of a model with `plan`; gives the loss.
-fn run(model: &mut MiniLm, task: &str) -> f64 {
+pub(super) fn run(model: &mut MiniLm, task: &str) -> f64 {
     let (ids, offsets) = text();
     // Every third token is to be told.
     let labels: Vec<i64> = (0i64..)
@@ -174,7 +174,7 @@ fn with(folder: &tempfile::TempDir, task: &str, plan: &AdapterPlan, threads: usi
 }
 
 /// Gradients of a plan's values, in their order; zeros for those that do not train.
-fn gradients(model: &MiniLm, plan: &AdapterPlan) -> Vec<f32> {
+pub(super) fn gradients(model: &MiniLm, plan: &AdapterPlan) -> Vec<f32> {
     let mut all = vec![0.0; plan.values.len()];
     for one in codex_peft::parameters(plan, &model.sites().unwrap()).unwrap() {
         let Init::Values { offset, length } = one.start else {

@@ -15,7 +15,7 @@ const STEP: OptimizerStep = OptimizerStep {
 };
 const BOTH: [ArchitectureName; 2] = [ArchitectureName::Gpt2, ArchitectureName::Llama];
 
-fn lora(model: &MiniLm, dropout: f32) -> AdapterPlan {
+pub(super) fn lora(model: &MiniLm, dropout: f32) -> AdapterPlan {
     let mut plan = plan(
         inner_sites(model)
             .iter()
@@ -33,7 +33,7 @@ fn lora(model: &MiniLm, dropout: f32) -> AdapterPlan {
     plan
 }
 
-fn train(model: &mut MiniLm, steps: std::ops::RangeInclusive<u64>) -> f64 {
+pub(super) fn train(model: &mut MiniLm, steps: std::ops::RangeInclusive<u64>) -> f64 {
     let text = text(&[50, 31], 4);
     let mut last = 0.0;
     for step in steps {
@@ -47,7 +47,7 @@ fn train(model: &mut MiniLm, steps: std::ops::RangeInclusive<u64>) -> f64 {
     last
 }
 
-fn values(model: &MiniLm, trainable: bool) -> Vec<(String, Vec<f32>)> {
+pub(super) fn values(model: &MiniLm, trainable: bool) -> Vec<(String, Vec<f32>)> {
     let parameters = model.parameters().unwrap().into_iter();
     parameters
         .filter(|parameter| parameter.trainable == trainable)
