@@ -140,6 +140,7 @@ impl Trained {
 /// Adds what the plan's author could not know: the task, and the head of a task whose base may not have one. A head that
 /// neither trained nor was saved would be another one whenever the adapter is loaded.
 fn complete(plan: &mut AdapterPlan, sites: &[Site], task: Task) {
+    let mut heads = Vec::new();
     if matches!(task, Task::Classification | Task::Regression) {
         for site in sites.iter().filter(|site| site.role == "head") {
             let names = |module: &String| {
@@ -149,14 +150,25 @@ fn complete(plan: &mut AdapterPlan, sites: &[Site], task: Task) {
             let adapted = plan.operations.iter().any(|it| it.site == site.name);
             if !adapted && !plan.modules_to_save.iter().any(names) {
                 plan.modules_to_save.push(site.name.clone());
+                heads.push(Value::from(site.name.clone()));
             }
         }
     }
     let Value::Object(saved) = &mut plan.saved_config else {
         return;
     };
-    if !plan.modules_to_save.is_empty() {
-        saved.insert("modules_to_save".into(), json!(plan.modules_to_save));
+    match saved.get_mut("modules_to_save") {
+        None if plan.modules_to_save.is_empty() => {}
+        None => {
+            saved.insert("modules_to_save".into(), json!(plan.modules_to_save));
+        }
+        // Where the plugin has said which they are, the plan may hold more: patterns of biases, which are no modules to
+        // PEFT.
+        Some(said) => match said.as_array_mut() {
+            Some(modules) => modules.extend(heads),
+            None if heads.is_empty() => {}
+            None => *said = Value::Array(heads),
+        },
     }
     // PEFT's words; it has none for masked language models.
     let word = match task {
@@ -316,6 +328,27 @@ mod tests {
             let saved = plan.saved_config.get("modules_to_save");
             assert_eq!(saved.is_some(), !expected.is_empty());
         }
+        // Where the plugin names the modules, only the head comes to them, and no pattern of biases.
+        for (said, expected) in [
+            (Value::Null, json!(["bert.pooler.dense", "classifier"])),
+            (
+                json!(["x"]),
+                json!(["x", "bert.pooler.dense", "classifier"]),
+            ),
+        ] {
+            let mut biased = plan(&["bert.encoder.layer.0.query"], &["x", "*.bias"]);
+            biased.saved_config["modules_to_save"] = said;
+            complete(&mut biased, &sites, Task::Classification);
+            assert_eq!(biased.saved_config["modules_to_save"], expected);
+            assert_eq!(
+                biased.modules_to_save,
+                ["x", "*.bias", "bert.pooler.dense", "classifier"]
+            );
+        }
+        let mut biased = plan(&["classifier"], &["*.bias"]);
+        biased.saved_config["modules_to_save"] = Value::Null;
+        complete(&mut biased, &sites, Task::CausalLm);
+        assert_eq!(biased.saved_config["modules_to_save"], Value::Null);
         // What the plugin says of the task stays, and a plan that nobody else reads stays without.
         let mut own = plan(&["classifier"], &[]);
         own.saved_config["task_type"] = json!("MINE");
