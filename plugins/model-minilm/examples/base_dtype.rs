@@ -1,7 +1,7 @@
 //! What a base of some dtype takes: memory after opening and at most while a LoRA of rank 8 trains on all linear maps, the
 //! time of a step, and the loss. The table of docs/fine-tuning.md is from here.
 //!
-//! `cargo run --release -p codex-plugin-model-minilm --example base_dtype -- make FOLDER` writes a model of GPT-2's size with
+//! `cargo run --release -p codex-plugin-model-minilm --example base_dtype -- make FOLDER` writes a model with GPT-2's layers and
 //! fresh weights; `… -- FOLDER f32|bf16|int8|nf4` opens it, or any other folder, and measures. Each dtype needs a process of
 //! its own: the system counts the most that a process ever had. Linux only.
 #![allow(clippy::print_stdout, reason = "a program that reports")]
