@@ -129,7 +129,7 @@ fn a_changed_metric_is_swapped_in(form: &'static str, file: &str, from: &str, to
 #[cfg(unix)]
 #[test]
 fn a_changed_component_is_swapped_in() {
-    a_changed_metric_is_swapped_in("c", "plugin.c", "{0.01, 0, 0}", "{1.01, 0, 0}");
+    a_changed_metric_is_swapped_in("c", "rate.c", "log(rate->bound)", "log(rate->bound) + 100");
 }
 
 #[cfg(unix)]
@@ -173,8 +173,8 @@ fn once_builds_tests_and_runs_once() {
     change(
         &bench,
         "my-sums/plugin.c",
-        "offsets[0] = 0;",
-        "offsets[0] = 0; rows += start;",
+        "start < rows ? start : rows;",
+        "start < rows ? start : rows; count += start;",
     );
     once(&["--", "data", "inspect", "my-sums"]).fails(3, &["my-sums 0.1.0 breaks its contract"]);
     bench.write("my-sums/sums.c", "no code");

@@ -98,6 +98,10 @@ static METRIC: Subject = Subject {
         ("plugin.c", text!("metric/plugin.c")),
         ("rate.h", text!("metric/rate.h")),
         ("rate.c", text!("metric/rate.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
         ("tests/test.c", text!("metric/test_rate.c")),
     ],
 };
@@ -119,6 +123,10 @@ static DATASET: Subject = Subject {
         ("plugin.c", text!("dataset/plugin.c")),
         ("sums.h", text!("dataset/sums.h")),
         ("sums.c", text!("dataset/sums.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
         ("tests/test.c", text!("dataset/test_sums.c")),
     ],
 };
@@ -225,6 +233,10 @@ static SANITIZER: Subject = Subject {
         ("plugin.c", text!("sanitizer/plugin.c")),
         ("long_numbers.h", text!("sanitizer/long_numbers.h")),
         ("long_numbers.c", text!("sanitizer/long_numbers.c")),
+        JSON_H,
+        JSON_C,
+        TEXT_H,
+        TEXT_C,
         ("tests/test.c", text!("sanitizer/test_long_numbers.c")),
     ],
 };

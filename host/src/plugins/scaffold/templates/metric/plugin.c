@@ -1,19 +1,22 @@
-/* The metric `{{name}}`: how often the model gives the right token less than one chance in a hundred.
+/* The metric `{{name}}`: how often the model gives the right token less chance than `bound`.
  *
  * What crosses the border is here; the counting is in rate.c. `codex-ml plugin build` makes metric_plugin.h. Every component has
  * an instance of its own, so a global variable is its state and nobody else's. What a function is given is its own to free. */
 #include "metric_plugin.h"
 
+#include "json.h"
 #include "rate.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static struct rate rate = {0.01, 0, 0};
+static struct rate rate = {.bound = 0.01};
 
+/* The configuration was checked against `plugin.toml`, and its defaults are filled in. */
 bool exports_codex_plugin_metric_create(metric_plugin_string_t *name, exports_codex_plugin_metric_json_t *config,
                                         exports_codex_plugin_metric_error_t *error)
 {
+    rate.bound = json_number(json_member(json_read(config->ptr, config->len), "bound"));
     metric_plugin_string_free(name);
     metric_plugin_string_free(config);
     return true;

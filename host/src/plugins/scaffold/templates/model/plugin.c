@@ -2,9 +2,9 @@
  *
  * What a gradient is to a network, the counts of a batch are to it: a backward pass counts, an optimizer step adds the counts. So
  * the learning rate changes nothing, and one pass over the data (`training.epochs=1`) is all there is to learn. What crosses the
- * border is here; the counts are in bigram.c, the targets of a batch in batch.c. Numbers cross packed, little-endian, one behind the
- * other. `codex-ml plugin build` makes model_plugin.h. Every component has an instance of its own, so a global variable is its state
- * and nobody else's. What a function is given is its own to free. */
+ * border is here; the counts are in bigram.c, the targets of a batch in batch.c. Numbers cross packed, little-endian, one behind
+ * the other. `codex-ml plugin build` makes model_plugin.h. Every component has an instance of its own, so a global variable is its
+ * state and nobody else's. What a function is given is its own to free. */
 #include "model_plugin.h"
 
 #include "batch.h"

@@ -6,11 +6,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RUN_SHORTEST 8
 /* Longer runs are found in pieces of this many bytes. */
 #define RUN_LONGEST 64
 
-/* Finds the next run of digits behind `*end`; false when there is none. Begin with `*end` 0. */
-bool next_run(const uint8_t *text, size_t length, size_t *start, size_t *end);
+/* Finds the next run of at least `shortest` digits behind `*end`; false when there is none. Begin with `*end` 0. */
+bool next_run(const uint8_t *text, size_t length, size_t shortest, size_t *start, size_t *end);
 
 #endif
