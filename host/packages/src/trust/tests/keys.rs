@@ -27,6 +27,25 @@ fn a_key_is_pinned_at_first_use_and_the_second_use_is_quiet() {
 }
 
 #[test]
+fn a_pin_is_for_one_name_and_a_policy_for_all_that_begin_alike() {
+    let mut desk = Desk::new();
+    let other = key();
+    desk.published.keys.push(text(&other));
+    desk.accept(&desk.offer(&entry("acme-words", "1.0.0")));
+    // The pin of one name binds no other: another one may come from another key, and is a first use too.
+    let rates = signed(&entry("acme-rates", "1.0.0"), &other, &desk.source);
+    assert!(desk.decide(&rates, &Wishes::default()).unwrap().first_use);
+    let sums = desk.offer(&entry("acme-sums", "1.0.0"));
+    assert!(desk.decide(&sums, &Wishes::default()).unwrap().first_use);
+
+    desk.policy(&format!("[keys]\n\"acme-*\" = [{:?}]", text(&desk.key)));
+    desk.refuses(&rates, "keys.\"acme-*\"");
+    desk.accept(&sums);
+    let outside = signed(&entry("other-rates", "1.0.0"), &other, &desk.source);
+    desk.accept(&outside);
+}
+
+#[test]
 fn a_registry_may_vouch_with_its_own_key_and_change_it() {
     let mut desk = Desk::new();
     let root = key();
