@@ -1,5 +1,7 @@
 """The rows of peers.py about adapters: LoRA here beside PEFT, and beside training everything."""
 
+import json
+import shutil
 import statistics
 
 RANK = 8
@@ -23,12 +25,25 @@ def language_model(bench):
     return "LoRA step 6×384, r=8 on all linear maps, 8×128", ours, dict(job="lora-lm", base=str(base), **shape)
 
 
+def without_dropout(bench, minilm):
+    """A copy of the model without dropout: both sides would draw differently."""
+    folder = bench.work / "minilm"
+    if not folder.exists():
+        shutil.copytree(minilm, folder)
+        config = folder / "config.json"
+        values = json.loads(config.read_text(encoding="utf-8"))
+        values |= dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+        config.write_text(json.dumps(values), encoding="utf-8")
+    return str(folder)
+
+
 def pairs(bench, minilm):
     """The same for sentence embeddings of all-MiniLM-L6-v2, LoRA on queries and values."""
+    minilm = without_dropout(bench, minilm)
     ids = [1000 + at % 20_000 for at in bench.ids[: 2 * PAIRS * PAIR_LENGTH]]
     shape = dict(sequences=2 * PAIRS, length=PAIR_LENGTH, ids=ids)
     ours = bench.ours(
-        job="step", settings=dict(path=minilm, task="embedding", dropout=0.0), adapter=QUERY_VALUE, task="embedding", parts=2, **shape
+        job="step", settings=dict(path=minilm, task="embedding"), adapter=QUERY_VALUE, task="embedding", parts=2, **shape
     )
     return f"LoRA step all-MiniLM-L6-v2, r=8 on query and value, {PAIRS} pairs of {PAIR_LENGTH} tokens", ours, dict(job="lora-pairs", base=minilm, **shape)
 

@@ -21,7 +21,7 @@ use codex_ml::app::App;
 use codex_ml::folders::Folders;
 use codex_ml::interrupt::Interrupt;
 use codex_ml::output::{Color, Output};
-use codex_ml_tests::{Bench, built, library};
+use codex_ml_tests::{Bench, built, fixtures, library};
 use codex_packages::archive::{Content, Limits, Member, inspect, pack};
 use codex_packages::client::Options;
 use codex_packages::digest::sha256;
@@ -96,7 +96,10 @@ impl Shop {
         let manifest = renamed(manifest.into_bytes(), &id, &name);
         let mut members = vec![
             ("plugin.toml".to_owned(), manifest),
-            (format!("artifacts/{TARGET}/{}", library("lm")), bytes),
+            (
+                format!("artifacts/{TARGET}/{}", library("third-party")),
+                bytes,
+            ),
         ];
         if !ballast.is_empty() {
             members.push(("README.md".to_owned(), ballast.to_vec()));
@@ -421,7 +424,7 @@ fn load() {
     for megabytes in [0, 20] {
         let bench = Bench::new();
         let shop = Shop::new(bench.work().parent().unwrap().join("shop"));
-        let (id, size) = publish_lm(&shop, megabytes * 1_000_000);
+        let (id, size) = publish_third_party(&shop, megabytes * 1_000_000);
         shop.renew();
         shop.connect(&bench.data());
         bench
@@ -449,7 +452,7 @@ fn load() {
                 };
                 let registry = app.registry().unwrap();
                 let (_, time) =
-                    timed(|| black_box(registry.create_metric("lm", &json!({})).unwrap()));
+                    timed(|| black_box(registry.create_metric("shout-rate", &json!({})).unwrap()));
                 times.push(time);
             }
         }
@@ -462,16 +465,20 @@ fn load() {
     }
 }
 
-/// Publishes the metric `lm` as it is, its library made longer; gives its id and the library's size.
-fn publish_lm(shop: &Shop, more: usize) -> (String, usize) {
-    let mut bytes = fs::read(built().join(library("codex-plugin-metric-lm"))).unwrap();
+/// Publishes the tests' native plugin as it is, its library made longer; gives its id and the library's size.
+fn publish_third_party(shop: &Shop, more: usize) -> (String, usize) {
+    let mut bytes = fs::read(fixtures("third-party").join(library("third-party"))).unwrap();
     // What follows the sections of an ELF file is passed over by the loader.
     bytes.extend(ballast(more));
     let size = bytes.len();
-    let manifest = fs::read(codex_ml_tests::root().join("plugins/metric-lm/plugin.toml")).unwrap();
+    let manifest = codex_ml_tests::root().join("tests/fixtures/third-party/plugin.toml");
+    let manifest = fs::read(manifest).unwrap();
     let members = [
         ("plugin.toml".to_owned(), manifest),
-        (format!("artifacts/{TARGET}/{}", library("lm")), bytes),
+        (
+            format!("artifacts/{TARGET}/{}", library("third-party")),
+            bytes,
+        ),
     ]
     .map(|(path, bytes)| Member {
         path,
@@ -489,5 +496,5 @@ fn publish_lm(shop: &Shop, more: usize) -> (String, usize) {
             shop.author.public(),
         )
         .unwrap();
-    ("metric-lm".into(), size)
+    ("third-party".into(), size)
 }

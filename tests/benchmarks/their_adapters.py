@@ -53,10 +53,8 @@ class LoraPairs(LoraStep):
     def base(folder):
         from transformers import AutoModel
 
-        # Only what a sentence embedding needs, as codex-ml opens it; without dropout, which draws differently.
-        return AutoModel.from_pretrained(
-            folder, attn_implementation="sdpa", add_pooling_layer=False, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
-        )
+        # Only what a sentence embedding needs, as codex-ml opens it.
+        return AutoModel.from_pretrained(folder, attn_implementation="sdpa", add_pooling_layer=False)
 
     def loss(self):
         functional = self.torch.nn.functional
