@@ -1,0 +1,68 @@
+//! Measures how fast texts are scanned on one core: `sanitizer_throughput FILE…`, in MB/s of processor time.
+//!
+//! Files are read first and scanned as chunks of about 1 MiB, as the host gives them; processor time, because the machine
+//! may have other work.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program that prints figures")]
+
+use std::time::Instant;
+
+use codex_plugin_sanitizer_default::rules::builtin::{Family, load_families};
+use codex_plugin_sanitizer_default::scan::Engine;
+
+/// Processor time of this process in seconds, where the system tells; else the wall's.
+fn processor_time(start: Instant) -> f64 {
+    let ticks = std::fs::read_to_string("/proc/self/schedstat")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse::<f64>().ok());
+    ticks.map_or_else(|| start.elapsed().as_secs_f64(), |nanoseconds| nanoseconds / 1e9)
+}
+
+fn chunks(text: &str) -> Vec<&str> {
+    let mut chunks = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut end = rest.len().min(1 << 20);
+        while !rest.is_char_boundary(end) {
+            end += 1;
+        }
+        let (chunk, next) = rest.split_at(end);
+        chunks.push(chunk);
+        rest = next;
+    }
+    chunks
+}
+
+fn main() -> Result<(), String> {
+    let start = Instant::now();
+    let families: [(&str, fn(Family) -> bool); 3] = [
+        ("secrets", |family| family == Family::Secrets),
+        ("secrets and personal data", |family| family != Family::Prompt),
+        ("everything", |_| true),
+    ];
+    let paths: Vec<String> = std::env::args().skip(1).collect();
+    if paths.is_empty() {
+        return Err("usage: sanitizer_throughput FILE…".to_owned());
+    }
+    for (name, wanted) in families {
+        let before = processor_time(start);
+        let engine = load_families(wanted).and_then(Engine::new).map_err(|error| error.to_string())?;
+        println!("{name}: ready in {:.1} ms", (processor_time(start) - before) * 1e3);
+        for path in &paths {
+            let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+            let text = String::from_utf8_lossy(&bytes);
+            let mut best = f64::INFINITY;
+            let mut findings = 0;
+            for _ in 0..3 {
+                let before = processor_time(start);
+                findings = 0;
+                for chunk in chunks(&text) {
+                    findings += engine.scan(chunk, None).map_err(|error| error.to_string())?.len();
+                }
+                best = best.min(processor_time(start) - before);
+            }
+            println!("  {path}: {:.0} MB/s, {findings} findings in {:.1} MB", text.len() as f64 / 1e6 / best, text.len() as f64 / 1e6);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,155 @@
+//! The component `default`: which rules, and their findings through the door.
+
+use std::path::Path;
+
+use codex_plugin_api::schemars::JsonSchema;
+use codex_plugin_api::serde::Deserialize;
+use codex_plugin_api::{Error, Finding, FromConfig, HostRef, Result, Rule, Sanitizer, Stage, Texts};
+
+use crate::rules::builtin::{Family, load_families};
+use crate::rules::{RuleSet, from_path};
+use crate::scan::Engine;
+
+/// Which rules the sanitizer has.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(crate = "codex_plugin_api::serde", default, deny_unknown_fields)]
+#[schemars(crate = "codex_plugin_api::schemars")]
+pub struct Config {
+    /// Find credentials.
+    pub secrets: bool,
+    /// Find personal data.
+    pub personal: bool,
+    /// Find texts that attack a model; advisory.
+    pub prompt: bool,
+    /// Rule files of your own, in gitleaks' format, beside the rules that come with the plugin.
+    pub rules: Vec<String>,
+    /// Rules to leave out, by their ids.
+    pub disable: Vec<String>,
+    /// Leave out what is less sure than this, from 0 to 1.
+    pub least_confidence: f32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            secrets: true,
+            personal: true,
+            prompt: true,
+            rules: Vec::new(),
+            disable: Vec::new(),
+            least_confidence: 0.0,
+        }
+    }
+}
+
+/// Secrets, personal data and prompt attacks.
+#[derive(Debug)]
+pub struct DefaultSanitizer {
+    engine: Engine,
+    least_confidence: f32,
+}
+
+impl DefaultSanitizer {
+    /// The sanitizer of a configuration.
+    ///
+    /// # Errors
+    /// When a rule file cannot be read or is wrong, or a rule to leave out does not exist.
+    pub fn new(config: &Config) -> Result<Self> {
+        let mut set = load_families(|family| match family {
+            Family::Secrets => config.secrets,
+            Family::Personal => config.personal,
+            Family::Prompt => config.prompt,
+        })?;
+        for path in &config.rules {
+            set = join(set, from_path(Path::new(path))?, path)?;
+        }
+        for id in &config.disable {
+            let known = set.rules.len();
+            set.rules.retain(|rule| rule.id != *id);
+            if set.rules.len() == known {
+                return Err(Error::config(format!("disable names {id:?}, which is no rule"))
+                    .hint("`codex-ml sanitize rules list` shows their ids"));
+            }
+        }
+        if set.rules.is_empty() {
+            return Err(Error::config("the configuration leaves no rule")
+                .hint("set secrets, personal or prompt to true, or name a file in rules"));
+        }
+        if !(0.0..=1.0).contains(&config.least_confidence) {
+            return Err(Error::config(format!("least_confidence is {}", config.least_confidence)).hint("give a number from 0 to 1"));
+        }
+        Ok(Self {
+            engine: Engine::new(set)?,
+            least_confidence: config.least_confidence,
+        })
+    }
+
+    /// The engine, for callers that know the path of a text.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+}
+
+/// A user's rules beside ours. A file that extends ours brings them along; its version of a rule is the one that counts.
+fn join(ours: RuleSet, theirs: RuleSet, path: &str) -> Result<RuleSet> {
+    let mut set = theirs;
+    let mut known: std::collections::HashSet<String> = set.rules.iter().map(|rule| rule.id.clone()).collect();
+    if known.len() != set.rules.len() {
+        return Err(Error::config(format!("{path} has a rule twice")).hint("give each rule an id of its own"));
+    }
+    for rule in ours.rules {
+        if known.insert(rule.id.clone()) {
+            set.rules.push(rule);
+        }
+    }
+    set.allow.extend(ours.allow);
+    Ok(set)
+}
+
+impl FromConfig for DefaultSanitizer {
+    type Config = Config;
+
+    fn from_config(config: Config, _host: HostRef) -> Result<Self> {
+        Self::new(&config)
+    }
+}
+
+impl Sanitizer for DefaultSanitizer {
+    fn rules(&self) -> Result<Vec<Rule>> {
+        Ok(self
+            .engine
+            .rules()
+            .iter()
+            .map(|rule| Rule {
+                id: rule.id.clone(),
+                entity: rule.entity.clone(),
+                severity: rule.severity,
+                description: rule.description.clone(),
+            })
+            .collect())
+    }
+
+    fn max_span(&self) -> u32 {
+        u32::try_from(self.engine.max_span()).unwrap_or(u32::MAX)
+    }
+
+    fn scan(&self, texts: Texts<'_>, _stage: Stage) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            let spans = self.engine.scan(text, None)?;
+            findings.extend(
+                spans
+                    .into_iter()
+                    .filter(|span| span.confidence >= self.least_confidence)
+                    .map(|span| Finding {
+                        start: span.start as u64,
+                        end: span.end as u64,
+                        text: number as u32,
+                        rule: span.rule as u32,
+                        confidence: span.confidence,
+                    }),
+            );
+        }
+        Ok(findings)
+    }
+}

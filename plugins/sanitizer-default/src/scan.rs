@@ -1,0 +1,272 @@
+//! The engine: rules over a text.
+//!
+//! One pass finds all keywords; a rule's expression is then tried only around the places where a match could be
+//! ([`window`]). Rules for numbers are tried at words that hold digits ([`token`]). A finding depends on nothing
+//! farther from it than its rule's longest match and [`CONTEXT`] bytes, except for rules of a user's file whose
+//! expressions have no bound or whose keyword is not part of the match: those look at the whole text, as gitleaks does.
+
+pub mod address;
+mod keywords;
+mod overlap;
+mod token;
+mod window;
+
+use codex_plugin_api::{Error, Result};
+
+use crate::assignment::Assignment;
+use crate::prompt::Prompts;
+use crate::rules::allow::{Allow, Candidate, contains};
+use crate::rules::{Place, Rule, RuleSet};
+use keywords::Keywords;
+use token::Tokens;
+
+/// How many bytes before a match, and half as many behind it, are searched for words that make it surer.
+pub const CONTEXT: usize = 80;
+/// Findings that are less sure are not worth reporting: a number of which nothing but its length is right.
+pub const LEAST_CONFIDENCE: f32 = 0.1;
+
+/// A place that a rule found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// First byte.
+    pub start: usize,
+    /// One past the last byte.
+    pub end: usize,
+    /// Which rule of [`Engine::rules`].
+    pub rule: usize,
+    /// Between 0 and 1.
+    pub confidence: f32,
+}
+
+/// Rules that are ready.
+#[derive(Debug)]
+pub struct Engine {
+    rules: Vec<Rule>,
+    allow: Vec<Allow>,
+    keywords: Keywords,
+    tokens: Option<Tokens>,
+    assignment: Option<Assignment>,
+    address: Option<usize>,
+    prompts: Option<Prompts>,
+}
+
+impl Engine {
+    /// Makes the rules ready; their expressions are compiled when they are first needed.
+    ///
+    /// # Errors
+    /// When the keywords cannot be joined to one search.
+    pub fn new(set: RuleSet) -> Result<Self> {
+        let place = |id: &str| {
+            set.rules
+                .iter()
+                .position(|rule| rule.place == Place::Finder && rule.id == id)
+        };
+        let assignment = Assignment::new(place("generic-password"), place("generic-secret"));
+        Ok(Self {
+            keywords: Keywords::new(&set.rules, assignment.is_some())?,
+            tokens: Tokens::new(&set.rules),
+            address: place("ip-address"),
+            prompts: Prompts::new(&set.rules)?,
+            assignment,
+            rules: set.rules,
+            allow: set.allow,
+        })
+    }
+
+    /// The rules; spans refer to them by place.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// No span is longer.
+    pub fn max_span(&self) -> usize {
+        self.rules.iter().map(|rule| rule.max_len).max().unwrap_or(1)
+    }
+
+    /// Everything that the rules find in `text`, ordered by start, then end, then rule.
+    ///
+    /// # Errors
+    /// When an expression cannot be compiled; the message names its rule.
+    pub fn scan(&self, text: &str, path: Option<&str>) -> Result<Vec<Span>> {
+        for allow in &self.allow {
+            let allowed = allow.allows_path(path).map_err(|reason| broken("allowlist", &reason))?;
+            if allowed && allow.rules.is_empty() {
+                return Ok(Vec::new());
+            }
+        }
+        let mut found = Found {
+            engine: self,
+            text,
+            path,
+            spans: Vec::new(),
+        };
+        let hits = self.keywords.find(text.as_bytes(), |hit| {
+            if let Some(assignment) = &self.assignment {
+                assignment.look(text.as_bytes(), hit)
+            } else {
+                None
+            }
+        });
+        for group in hits.of_rules.chunk_by(|a, b| a.rule == b.rule) {
+            window::search(&mut found, group[0].rule, Some(group))?;
+        }
+        for &rule in self.keywords.everywhere() {
+            window::search(&mut found, rule, None)?;
+        }
+        for value in hits.assignments {
+            found.push(value.rule, value.start..value.end, value.start..value.end, value.confidence)?;
+        }
+        if let Some(tokens) = &self.tokens {
+            tokens.search(&mut found)?;
+        }
+        if let Some(rule) = self.address {
+            address::search(&mut found, rule)?;
+        }
+        if let Some(prompts) = &self.prompts {
+            prompts.search(&mut found)?;
+        }
+        Ok(overlap::tidy(found.spans, &self.rules, text.as_bytes()))
+    }
+}
+
+/// The error of an expression that cannot be compiled.
+fn broken(rule: &str, reason: &str) -> Error {
+    Error::failed(format!("rule {rule:?} cannot be used: {reason}"))
+        .hint("`codex-ml sanitize rules test` checks all expressions at once")
+}
+
+/// What was found so far, and what it takes to judge more.
+pub(crate) struct Found<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) text: &'a str,
+    pub(crate) path: Option<&'a str>,
+    pub(crate) spans: Vec<Span>,
+}
+
+type Range = std::ops::Range<usize>;
+
+impl<'a> Found<'a> {
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.text.as_bytes()
+    }
+
+    pub(crate) fn rule(&self, rule: usize) -> &'a Rule {
+        &self.engine.rules[rule]
+    }
+
+    /// Judges a candidate of a rule: entropy, allow-lists, validator, context. `confidence` is what a rule's own says
+    /// about a match that its validator agrees with.
+    pub(crate) fn push(&mut self, number: usize, secret: Range, matched: Range, confidence: f32) -> Result<()> {
+        let (rule, text) = (self.rule(number), self.bytes());
+        let bytes = &text[secret.clone()];
+        if bytes.is_empty()
+            || rule.silent
+            || (rule.entropy > 0.0 && crate::entropy(bytes) <= rule.entropy)
+            || self.is_allowed(rule, &secret, &matched).map_err(|reason| broken(&rule.id, &reason))?
+        {
+            return Ok(());
+        }
+        let mut confidence = confidence;
+        if !rule.context.is_empty() && has_context(text, &matched, &rule.context) {
+            confidence += (1.0 - confidence) * 0.6;
+        }
+        if rule.validator.is_some_and(|validator| !(validator.agrees)(bytes)) {
+            confidence *= rule.invalid;
+        }
+        if confidence >= LEAST_CONFIDENCE {
+            self.pieces(number, secret, confidence);
+        }
+        Ok(())
+    }
+
+    /// Adds a span, on borders of characters, in pieces where it is longer than its rule may find.
+    fn pieces(&mut self, rule: usize, secret: Range, confidence: f32) {
+        let border = |mut at: usize, step: isize| {
+            while !self.text.is_char_boundary(at) {
+                at = at.wrapping_add_signed(step);
+            }
+            at
+        };
+        let (mut start, end) = (border(secret.start, -1), border(secret.end, 1));
+        let most = self.rule(rule).max_len;
+        while start < end {
+            let mut stop = end;
+            if end - start > most {
+                stop = border(start + most, -1);
+                if stop <= start {
+                    stop = border(start + 1, 1);
+                }
+            }
+            self.spans.push(Span {
+                start,
+                end: stop,
+                rule,
+                confidence: confidence.min(1.0),
+            });
+            start = stop;
+        }
+    }
+
+    fn is_allowed(&self, rule: &Rule, secret: &Range, matched: &Range) -> std::result::Result<bool, String> {
+        if rule.allow.is_empty() && self.engine.allow.is_empty() {
+            return Ok(false);
+        }
+        let text = self.bytes();
+        let line_start = text[..matched.start]
+            .iter()
+            .rposition(|&byte| byte == b'\n')
+            .map_or(0, |place| place + 1);
+        let line_end = text[matched.end..]
+            .iter()
+            .position(|&byte| byte == b'\n')
+            .map_or(text.len(), |place| matched.end + place);
+        let candidate = Candidate {
+            secret: &text[secret.clone()],
+            matched: &text[matched.clone()],
+            line: &text[line_start..line_end],
+            path: self.path,
+        };
+        let global = self
+            .engine
+            .allow
+            .iter()
+            .filter(|allow| allow.rules.is_empty() || allow.rules.contains(&rule.id));
+        for allow in global.chain(&rule.allow) {
+            if allow.allows(candidate)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// Whether one of `words` (in lower case) is near `matched`, not counting the match itself.
+fn has_context(text: &[u8], matched: &Range, words: &[String]) -> bool {
+    let before = text[matched.start.saturating_sub(CONTEXT)..matched.start].to_ascii_lowercase();
+    let after_end = (matched.end + CONTEXT / 2).min(text.len());
+    let after = text[matched.end..after_end].to_ascii_lowercase();
+    let near = |part: &[u8], word: &str| {
+        let mut rest = part;
+        while let Some(place) = find(rest, word.as_bytes()) {
+            let clear = |byte: Option<&u8>| !byte.is_some_and(u8::is_ascii_alphabetic);
+            let start_clear = place == 0 || clear(rest.get(place - 1)) || !word.as_bytes()[0].is_ascii_alphabetic();
+            // Short words must stand alone; long ones may have an ending.
+            let end = place + word.len();
+            if start_clear && (word.len() > 4 || clear(rest.get(end))) {
+                return true;
+            }
+            rest = &rest[place + 1..];
+        }
+        false
+    };
+    words
+        .iter()
+        .any(|word| !word.is_empty() && (near(&before, word) || near(&after, word)))
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    if !contains(text, part) {
+        return None;
+    }
+    text.windows(part.len()).position(|window| window == part)
+}
