@@ -8,12 +8,27 @@
 mod name;
 mod syntax;
 mod value;
+mod words;
 
 use name::Kind;
 
 /// What the names of credentials have in them, in lower case.
 pub(crate) const KEYWORDS: &[&str] = &[
-    "pass", "pwd", "secret", "token", "key", "cred", "auth", "contrase", "senha", "mdp", "kennwort", "passwort", "salt", "signature", "webhook",
+    "pass",
+    "pwd",
+    "secret",
+    "token",
+    "key",
+    "cred",
+    "auth",
+    "contrase",
+    "senha",
+    "mdp",
+    "kennwort",
+    "passwort",
+    "salt",
+    "signature",
+    "webhook",
 ];
 
 /// A keyword in a text.
@@ -67,6 +82,7 @@ impl Assignment {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -75,7 +91,11 @@ mod tests {
         let lower = text.to_ascii_lowercase();
         KEYWORDS
             .iter()
-            .flat_map(|word| lower.match_indices(word).map(move |(start, _)| (start, start + word.len())))
+            .flat_map(|word| {
+                lower
+                    .match_indices(word)
+                    .map(move |(start, _)| (start, start + word.len()))
+            })
             .filter_map(|(start, end)| finder.look(text.as_bytes(), Hit { start, end }))
             .map(|value| &text[value.start..value.end])
             .next()
@@ -88,15 +108,27 @@ mod tests {
             (r#""password": "Sommer2024!","#, "Sommer2024!"),
             (r#"{\"api_key\": \"8f4b2c1d9e7a6b5c\"}"#, "8f4b2c1d9e7a6b5c"),
             ("DB_PASSWORD=tr0ub4dor&3", "tr0ub4dor&3"),
-            ("export API_TOKEN=8f4b2c1d9e7a6b5c3f2e", "8f4b2c1d9e7a6b5c3f2e"),
+            (
+                "export API_TOKEN=8f4b2c1d9e7a6b5c3f2e",
+                "8f4b2c1d9e7a6b5c3f2e",
+            ),
             ("  client_secret: 9aF3kLm2Qx7Zp4Wt", "9aF3kLm2Qx7Zp4Wt"),
             ("<password>Sommer2024!</password>", "Sommer2024!"),
-            (r#"<add key="SmtpPassword" value="Sommer2024!"/>"#, "Sommer2024!"),
-            ("https://x.example/?access_token=8f4b2c1d9e7a6b5c3f2e&a=b", "8f4b2c1d9e7a6b5c3f2e"),
+            (
+                r#"<add key="SmtpPassword" value="Sommer2024!"/>"#,
+                "Sommer2024!",
+            ),
+            (
+                "https://x.example/?access_token=8f4b2c1d9e7a6b5c3f2e&a=b",
+                "8f4b2c1d9e7a6b5c3f2e",
+            ),
             ("Server=db;User Id=sa;Password=Sommer2024!;", "Sommer2024!"),
             (r#"config.setPassword("Sommer2024!")"#, "Sommer2024!"),
             ("--password Sommer2024! --verbose", "Sommer2024!"),
-            (r#"let api_key: &str = "8f4b2c1d9e7a6b5c3f2e";"#, "8f4b2c1d9e7a6b5c3f2e"),
+            (
+                r#"let api_key: &str = "8f4b2c1d9e7a6b5c3f2e";"#,
+                "8f4b2c1d9e7a6b5c3f2e",
+            ),
             ("- name: DB_PASSWORD\n  value: Sommer2024!\n", "Sommer2024!"),
         ];
         for (text, expected) in cases {

@@ -21,7 +21,7 @@ pub struct Validator {
     /// As rule files name it.
     pub name: &'static str,
     /// Whether the text is right.
-    pub agrees: fn(&[u8]) -> bool,
+    pub agrees: Check,
 }
 
 impl std::fmt::Debug for Validator {
@@ -31,7 +31,10 @@ impl std::fmt::Debug for Validator {
 }
 
 /// The checks of one area.
-type List = &'static [(&'static str, fn(&[u8]) -> bool)];
+type List = &'static [(&'static str, Check)];
+
+/// Whether a text is right.
+type Check = fn(&[u8]) -> bool;
 
 const LISTS: [List; 8] = [
     digits::CHECKS,
@@ -55,7 +58,10 @@ pub fn validator(name: &str) -> Option<Validator> {
 
 /// All names.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    LISTS.iter().flat_map(|list| list.iter()).map(|(name, _)| *name)
+    LISTS
+        .iter()
+        .flat_map(|list| list.iter())
+        .map(|(name, _)| *name)
 }
 
 #[cfg(test)]

@@ -31,7 +31,11 @@ pub(crate) struct Prompts {
 impl Prompts {
     /// Nothing when no rule needs a finder.
     pub(crate) fn new(rules: &[Rule]) -> Result<Option<Self>> {
-        let place = |id: &str| rules.iter().position(|rule| rule.place == Place::Finder && rule.id == id);
+        let place = |id: &str| {
+            rules
+                .iter()
+                .position(|rule| rule.place == Place::Finder && rule.id == id)
+        };
         let invisible = place("prompt-invisible-text");
         let homoglyph = place("prompt-homoglyphs");
         let payload = place("prompt-encoded-payload");
@@ -61,14 +65,18 @@ impl Prompts {
             return Ok(());
         }
         let signs = normalise::signs(text, INVISIBLE_RUN);
-        for (rule, spans) in [(self.invisible, &signs.invisible), (self.homoglyph, &signs.mixed)] {
+        for (rule, spans) in [
+            (self.invisible, &signs.invisible),
+            (self.homoglyph, &signs.mixed),
+        ] {
             let Some(rule) = rule else { continue };
             let confidence = found.rule(rule).confidence;
             for span in spans {
                 found.push(rule, span.clone(), span.clone(), confidence)?;
             }
         }
-        let Some((engine, places)) = self.phrases.as_ref().filter(|_| signs.worth_normalising) else {
+        let Some((engine, places)) = self.phrases.as_ref().filter(|_| signs.worth_normalising)
+        else {
             return Ok(());
         };
         let plain = normalise::normalise(text);
@@ -109,14 +117,21 @@ fn base64_runs(text: &[u8], shortest: usize) -> impl Iterator<Item = std::ops::R
     std::iter::from_fn(move || {
         while at < text.len() {
             // A run that long covers every place `shortest` apart.
-            let back = text[done..=at].iter().rev().take_while(|&&byte| is_base64(byte)).count();
+            let back = text[done..=at]
+                .iter()
+                .rev()
+                .take_while(|&&byte| is_base64(byte))
+                .count();
             if back == 0 {
                 done = at;
                 at += shortest;
                 continue;
             }
             let start = at + 1 - back;
-            let ahead = text[at + 1..].iter().take_while(|&&byte| is_base64(byte)).count();
+            let ahead = text[at + 1..]
+                .iter()
+                .take_while(|&&byte| is_base64(byte))
+                .count();
             let mut end = at + 1 + ahead;
             while end < text.len() && text[end] == b'=' && end < at + ahead + 3 {
                 end += 1;
@@ -136,7 +151,9 @@ fn phrases(rules: &[Rule]) -> Result<Option<(Box<Engine>, Vec<usize>)>> {
     let places: Vec<usize> = rules
         .iter()
         .enumerate()
-        .filter(|(_, rule)| rule.entity == ENTITY && rule.place == Place::Keyword && rule.pattern.is_some())
+        .filter(|(_, rule)| {
+            rule.entity == ENTITY && rule.place == Place::Keyword && rule.pattern.is_some()
+        })
         .map(|(place, _)| place)
         .collect();
     if places.is_empty() {

@@ -4,7 +4,9 @@ use std::path::Path;
 
 use codex_plugin_api::schemars::JsonSchema;
 use codex_plugin_api::serde::Deserialize;
-use codex_plugin_api::{Error, Finding, FromConfig, HostRef, Result, Rule, Sanitizer, Stage, Texts};
+use codex_plugin_api::{
+    Error, Finding, FromConfig, HostRef, Result, Rule, Sanitizer, Stage, Texts,
+};
 
 use crate::rules::builtin::{Family, load_families};
 use crate::rules::{RuleSet, from_path};
@@ -67,8 +69,10 @@ impl DefaultSanitizer {
             let known = set.rules.len();
             set.rules.retain(|rule| rule.id != *id);
             if set.rules.len() == known {
-                return Err(Error::config(format!("disable names {id:?}, which is no rule"))
-                    .hint("`codex-ml sanitize rules list` shows their ids"));
+                return Err(
+                    Error::config(format!("disable names {id:?}, which is no rule"))
+                        .hint("`codex-ml sanitize rules list` shows their ids"),
+                );
             }
         }
         if set.rules.is_empty() {
@@ -76,7 +80,10 @@ impl DefaultSanitizer {
                 .hint("set secrets, personal or prompt to true, or name a file in rules"));
         }
         if !(0.0..=1.0).contains(&config.least_confidence) {
-            return Err(Error::config(format!("least_confidence is {}", config.least_confidence)).hint("give a number from 0 to 1"));
+            return Err(
+                Error::config(format!("least_confidence is {}", config.least_confidence))
+                    .hint("give a number from 0 to 1"),
+            );
         }
         Ok(Self {
             engine: Engine::new(set)?,
@@ -93,9 +100,11 @@ impl DefaultSanitizer {
 /// A user's rules beside ours. A file that extends ours brings them along; its version of a rule is the one that counts.
 fn join(ours: RuleSet, theirs: RuleSet, path: &str) -> Result<RuleSet> {
     let mut set = theirs;
-    let mut known: std::collections::HashSet<String> = set.rules.iter().map(|rule| rule.id.clone()).collect();
+    let mut known: std::collections::HashSet<String> =
+        set.rules.iter().map(|rule| rule.id.clone()).collect();
     if known.len() != set.rules.len() {
-        return Err(Error::config(format!("{path} has a rule twice")).hint("give each rule an id of its own"));
+        return Err(Error::config(format!("{path} has a rule twice"))
+            .hint("give each rule an id of its own"));
     }
     for rule in ours.rules {
         if known.insert(rule.id.clone()) {

@@ -12,10 +12,11 @@ mod token;
 mod window;
 
 use codex_plugin_api::{Error, Result};
+use memchr::memmem;
 
 use crate::assignment::Assignment;
 use crate::prompt::Prompts;
-use crate::rules::allow::{Allow, Candidate, contains};
+use crate::rules::allow::{Allow, Candidate};
 use crate::rules::{Place, Rule, RuleSet};
 use keywords::Keywords;
 use token::Tokens;
@@ -25,7 +26,7 @@ pub const CONTEXT: usize = 80;
 /// Findings that are less sure are not worth reporting: a number of which nothing but its length is right.
 pub const LEAST_CONFIDENCE: f32 = 0.1;
 
-/// A place that a rule found.
+/// A place that a rule found; it is empty only where a path is the finding and the text has nothing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
     /// First byte.
@@ -80,7 +81,11 @@ impl Engine {
 
     /// No span is longer.
     pub fn max_span(&self) -> usize {
-        self.rules.iter().map(|rule| rule.max_len).max().unwrap_or(1)
+        self.rules
+            .iter()
+            .map(|rule| rule.max_len)
+            .max()
+            .unwrap_or(1)
     }
 
     /// Everything that the rules find in `text`, ordered by start, then end, then rule.
@@ -89,7 +94,9 @@ impl Engine {
     /// When an expression cannot be compiled; the message names its rule.
     pub fn scan(&self, text: &str, path: Option<&str>) -> Result<Vec<Span>> {
         for allow in &self.allow {
-            let allowed = allow.allows_path(path).map_err(|reason| broken("allowlist", &reason))?;
+            let allowed = allow
+                .allows_path(path)
+                .map_err(|reason| broken("allowlist", &reason))?;
             if allowed && allow.rules.is_empty() {
                 return Ok(Vec::new());
             }
@@ -114,7 +121,12 @@ impl Engine {
             window::search(&mut found, rule, None)?;
         }
         for value in hits.assignments {
-            found.push(value.rule, value.start..value.end, value.start..value.end, value.confidence)?;
+            found.push(
+                value.rule,
+                value.start..value.end,
+                value.start..value.end,
+                value.confidence,
+            )?;
         }
         if let Some(tokens) = &self.tokens {
             tokens.search(&mut found)?;
@@ -156,13 +168,21 @@ impl<'a> Found<'a> {
 
     /// Judges a candidate of a rule: entropy, allow-lists, validator, context. `confidence` is what a rule's own says
     /// about a match that its validator agrees with.
-    pub(crate) fn push(&mut self, number: usize, secret: Range, matched: Range, confidence: f32) -> Result<()> {
+    pub(crate) fn push(
+        &mut self,
+        number: usize,
+        secret: Range,
+        matched: Range,
+        confidence: f32,
+    ) -> Result<()> {
         let (rule, text) = (self.rule(number), self.bytes());
         let bytes = &text[secret.clone()];
         if bytes.is_empty()
             || rule.silent
             || (rule.entropy > 0.0 && crate::entropy(bytes) <= rule.entropy)
-            || self.is_allowed(rule, &secret, &matched).map_err(|reason| broken(&rule.id, &reason))?
+            || self
+                .is_allowed(rule, &secret, &matched)
+                .map_err(|reason| broken(&rule.id, &reason))?
         {
             return Ok(());
         }
@@ -170,13 +190,34 @@ impl<'a> Found<'a> {
         if !rule.context.is_empty() && has_context(text, &matched, &rule.context) {
             confidence += (1.0 - confidence) * 0.6;
         }
-        if rule.validator.is_some_and(|validator| !(validator.agrees)(bytes)) {
+        if rule
+            .validator
+            .is_some_and(|validator| !(validator.agrees)(bytes))
+        {
             confidence *= rule.invalid;
         }
         if confidence >= LEAST_CONFIDENCE {
             self.pieces(number, secret, confidence);
         }
         Ok(())
+    }
+
+    /// Adds the beginning of the text, for a rule that asks for a path and nothing else; no bytes where there are none.
+    pub(crate) fn whole(&mut self, number: usize) {
+        let rule = self.rule(number);
+        if rule.silent {
+            return;
+        }
+        let mut end = self.text.len().min(rule.max_len);
+        while !self.text.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.spans.push(Span {
+            start: 0,
+            end,
+            rule: number,
+            confidence: rule.confidence,
+        });
     }
 
     /// Adds a span, on borders of characters, in pieces where it is longer than its rule may find.
@@ -207,7 +248,12 @@ impl<'a> Found<'a> {
         }
     }
 
-    fn is_allowed(&self, rule: &Rule, secret: &Range, matched: &Range) -> std::result::Result<bool, String> {
+    fn is_allowed(
+        &self,
+        rule: &Rule,
+        secret: &Range,
+        matched: &Range,
+    ) -> std::result::Result<bool, String> {
         if rule.allow.is_empty() && self.engine.allow.is_empty() {
             return Ok(false);
         }
@@ -247,9 +293,11 @@ fn has_context(text: &[u8], matched: &Range, words: &[String]) -> bool {
     let after = text[matched.end..after_end].to_ascii_lowercase();
     let near = |part: &[u8], word: &str| {
         let mut rest = part;
-        while let Some(place) = find(rest, word.as_bytes()) {
+        while let Some(place) = memmem::find(rest, word.as_bytes()) {
             let clear = |byte: Option<&u8>| !byte.is_some_and(u8::is_ascii_alphabetic);
-            let start_clear = place == 0 || clear(rest.get(place - 1)) || !word.as_bytes()[0].is_ascii_alphabetic();
+            let start_clear = place == 0
+                || clear(rest.get(place - 1))
+                || !word.as_bytes()[0].is_ascii_alphabetic();
             // Short words must stand alone; long ones may have an ending.
             let end = place + word.len();
             if start_clear && (word.len() > 4 || clear(rest.get(end))) {
@@ -262,11 +310,4 @@ fn has_context(text: &[u8], matched: &Range, words: &[String]) -> bool {
     words
         .iter()
         .any(|word| !word.is_empty() && (near(&before, word) || near(&after, word)))
-}
-
-fn find(text: &[u8], part: &[u8]) -> Option<usize> {
-    if !contains(text, part) {
-        return None;
-    }
-    text.windows(part.len()).position(|window| window == part)
 }

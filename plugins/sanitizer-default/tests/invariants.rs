@@ -1,5 +1,7 @@
 //! What holds for any text: order, borders, length, and that nothing panics.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use codex_plugin_sanitizer_default::rules::builtin::load;
 use codex_plugin_sanitizer_default::scan::Engine;
 
@@ -23,8 +25,38 @@ impl Random {
 /// Pieces of examples, signs and letters of several lengths, in any order.
 fn text(random: &mut Random, pieces: &[String]) -> String {
     const SIGNS: &[&str] = &[
-        " ", "\n", "=", ":", "\"", "'", "`", "\\", "\\\"", "<", ">", "@", "é", "č", "🦀", "\u{200b}", "а", "ｐ", "\u{e0041}", "::", ".", "-", "(", "&quot;", "${", "\0",
-        "password", "token=", "Bearer ", "0", "123456789", "4111 1111 1111 1111",
+        " ",
+        "\n",
+        "=",
+        ":",
+        "\"",
+        "'",
+        "`",
+        "\\",
+        "\\\"",
+        "<",
+        ">",
+        "@",
+        "é",
+        "č",
+        "🦀",
+        "\u{200b}",
+        "а",
+        "ｐ",
+        "\u{e0041}",
+        "::",
+        ".",
+        "-",
+        "(",
+        "&quot;",
+        "${",
+        "\0",
+        "password",
+        "token=",
+        "Bearer ",
+        "0",
+        "123456789",
+        "4111 1111 1111 1111",
     ];
     let mut text = String::new();
     for _ in 0..random.below(12) {
@@ -32,7 +64,8 @@ fn text(random: &mut Random, pieces: &[String]) -> String {
             SIGNS[random.below(SIGNS.len())]
         } else {
             let piece = &pieces[random.below(pieces.len())];
-            let (mut start, mut end) = (random.below(piece.len() + 1), random.below(piece.len() + 1));
+            let (mut start, mut end) =
+                (random.below(piece.len() + 1), random.below(piece.len() + 1));
             if random.below(2) == 0 {
                 (start, end) = (0, piece.len());
             }
@@ -56,11 +89,20 @@ fn check(engine: &Engine, text: &str) {
     let spans = engine.scan(text, None).unwrap();
     let most = engine.max_span();
     for pair in spans.windows(2) {
-        assert!((pair[0].start, pair[0].end) <= (pair[1].start, pair[1].end), "{text:?}: {pair:?}");
+        assert!(
+            (pair[0].start, pair[0].end) <= (pair[1].start, pair[1].end),
+            "{text:?}: {pair:?}"
+        );
     }
     for span in &spans {
-        assert!(span.start < span.end && span.end <= text.len(), "{text:?}: {span:?}");
-        assert!(text.is_char_boundary(span.start) && text.is_char_boundary(span.end), "{text:?}: {span:?}");
+        assert!(
+            span.start < span.end && span.end <= text.len(),
+            "{text:?}: {span:?}"
+        );
+        assert!(
+            text.is_char_boundary(span.start) && text.is_char_boundary(span.end),
+            "{text:?}: {span:?}"
+        );
         assert!(span.end - span.start <= most, "{text:?}: {span:?}");
         assert!((0.0..=1.0).contains(&span.confidence), "{text:?}: {span:?}");
     }
@@ -86,7 +128,11 @@ fn spans_are_ordered_bounded_and_on_characters() {
 #[test]
 fn a_finding_depends_on_its_neighbourhood_alone() {
     let set = load().unwrap();
-    let examples: Vec<String> = set.rules.iter().flat_map(|rule| rule.examples.iter().cloned()).collect();
+    let examples: Vec<String> = set
+        .rules
+        .iter()
+        .flat_map(|rule| rule.examples.iter().cloned())
+        .collect();
     let engine = Engine::new(set).unwrap();
     let far = "Nothing of interest is said in this line of the text.\n".repeat(40);
     for example in &examples {
@@ -96,9 +142,17 @@ fn a_finding_depends_on_its_neighbourhood_alone() {
             .scan(&near, None)
             .unwrap()
             .into_iter()
-            .map(|span| (span.start - lead, span.end - lead, span.rule, span.confidence))
+            .map(|span| {
+                (
+                    span.start - lead,
+                    span.end - lead,
+                    span.rule,
+                    span.confidence,
+                )
+            })
             .collect();
-        let wrapped = format!("text.\n\n{example}\nNothing of interest is said in this line of the text.\n");
+        let wrapped =
+            format!("text.\n\n{example}\nNothing of interest is said in this line of the text.\n");
         let alone: Vec<_> = engine
             .scan(&wrapped, None)
             .unwrap()

@@ -1,5 +1,7 @@
 //! The rules that come with the plugin keep what their files say of them.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::collections::HashSet;
 use std::time::Instant;
 
@@ -34,9 +36,19 @@ fn alone(number: usize) -> Engine {
     let phrases = rule.entity == "prompt-attack" && rule.place == Place::Finder;
     let mut rules = vec![rule];
     if phrases {
-        rules.extend(load_families(|family| family == Family::Prompt).unwrap().rules.into_iter().filter(|rule| rule.place == Place::Keyword));
+        rules.extend(
+            load_families(|family| family == Family::Prompt)
+                .unwrap()
+                .rules
+                .into_iter()
+                .filter(|rule| rule.place == Place::Keyword),
+        );
     }
-    Engine::new(RuleSet { rules, allow: set.allow }).unwrap()
+    Engine::new(RuleSet {
+        rules,
+        allow: set.allow,
+    })
+    .unwrap()
 }
 
 #[test]
@@ -69,21 +81,38 @@ fn every_rule_is_complete_and_bounded() {
         if !ids.insert(&rule.id) {
             wrong.push(format!("{} is there twice", rule.id));
         }
-        if rule.description.is_empty() || (rule.path.is_none() && (rule.examples.is_empty() || rule.negative_examples.is_empty())) {
+        if rule.description.is_empty()
+            || (rule.path.is_none()
+                && (rule.examples.is_empty() || rule.negative_examples.is_empty()))
+        {
             wrong.push(format!("{} lacks a description or examples", rule.id));
         }
         if rule.max_len > FOREIGN_MAX_LEN {
             wrong.push(format!("{} finds up to {} bytes", rule.id, rule.max_len));
         }
-        let Some(pattern) = &rule.pattern else { continue };
+        let Some(pattern) = &rule.pattern else {
+            continue;
+        };
         match pattern.compiled() {
             Err(reason) => wrong.push(format!("{}: {reason}", rule.id)),
             Ok(compiled) => {
-                if compiled.longest.is_none_or(|longest| longest > rule.max_len.max(1024)) {
-                    wrong.push(format!("{} matches up to {:?} bytes, not {}", rule.id, compiled.longest, rule.max_len));
+                if compiled
+                    .longest
+                    .is_none_or(|longest| longest > rule.max_len.max(1024))
+                {
+                    wrong.push(format!(
+                        "{} matches up to {:?} bytes, not {}",
+                        rule.id, compiled.longest, rule.max_len
+                    ));
                 }
-                if rule.place == Place::Keyword && compiled.before.is_none() && rule.id != "truenas-key" {
-                    wrong.push(format!("{}: a match need not have one of its keywords", rule.id));
+                if rule.place == Place::Keyword
+                    && compiled.before.is_none()
+                    && rule.id != "truenas-key"
+                {
+                    wrong.push(format!(
+                        "{}: a match need not have one of its keywords",
+                        rule.id
+                    ));
                 }
             }
         }
@@ -93,7 +122,12 @@ fn every_rule_is_complete_and_bounded() {
 
 #[test]
 fn there_are_as_many_kinds_as_the_documentation_says() {
-    let count = |wanted: Family| load_families(|family| family == wanted).unwrap().rules.len();
+    let count = |wanted: Family| {
+        load_families(|family| family == wanted)
+            .unwrap()
+            .rules
+            .len()
+    };
     assert!(count(Family::Secrets) >= 180, "{}", count(Family::Secrets));
     let national = load().unwrap();
     let countries: HashSet<&str> = national

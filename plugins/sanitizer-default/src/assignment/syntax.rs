@@ -43,7 +43,8 @@ fn skip(text: &[u8], mut at: usize, most: usize, set: &[u8]) -> usize {
 /// Reads the operator and the value behind a name; `first` is the byte after the name.
 pub(super) fn value(text: &[u8], name: &Range<usize>, first: u8) -> Option<Given> {
     let before = name.start.checked_sub(1).map(|place| text[place]);
-    let quoted = before.is_some_and(|byte| b"\"'`".contains(&byte)) || (first != b' ' && b"\"'`\\".contains(&first));
+    let quoted = before.is_some_and(|byte| b"\"'`".contains(&byte))
+        || (first != b' ' && b"\"'`\\".contains(&first));
     let flag = text[name.clone()].starts_with(b"-");
     let closed = skip(text, name.end, 4, b"\"'`\\])");
     if let Some(at) = beside(text, closed) {
@@ -52,8 +53,11 @@ pub(super) fn value(text: &[u8], name: &Range<usize>, first: u8) -> Option<Given
     let at = skip(text, closed, 24, b" \t");
     let operator = &text[at..(at + 4).min(text.len())];
     let width = match operator {
-        [b'=', b'=', b'=', ..] | [b'!', b'=', b'=', ..] | [b'|', b'|', b'=', ..] => 3,
-        [b'=' | b':' | b'!' | b'?' | b'+', b'=', ..] | [b'=', b'>', ..] | [b'|', b'|', ..] | [b':', b':', ..] => 2,
+        [b'=' | b'!', b'=', b'=', ..] | [b'|', b'|', b'=', ..] | [b'%', b'3', b'D' | b'd', ..] => 3,
+        [b'=' | b':' | b'!' | b'?' | b'+', b'=', ..]
+        | [b'=', b'>', ..]
+        | [b'|', b'|', ..]
+        | [b':', b':', ..] => 2,
         [b'=' | b':', ..] => 1,
         // An element of XML, and no comparison: the name began it.
         [b'>', ..] if before == Some(b'<') => {
@@ -61,18 +65,22 @@ pub(super) fn value(text: &[u8], name: &Range<usize>, first: u8) -> Option<Given
         }
         [b',', ..] if quoted => 1,
         [b'(', ..] if name_sets(&text[name.clone()]) => 1,
-        [b'%', b'3' , b'D' | b'd', ..] => 3,
         _ if flag && at > name.end => 0,
         _ => return None,
     };
-    let configured = flag || begins_line(text, name.start) || before.is_some_and(|byte| b";&?".contains(&byte))
+    let configured = flag
+        || begins_line(text, name.start)
+        || before.is_some_and(|byte| b";&?".contains(&byte))
         || (before == Some(b' ') && name.start > 1 && b";,&".contains(&text[name.start - 2]));
     read(text, name, typed(text, at + width)?, configured)
 }
 
 /// `setPassword(`, `withToken(`: names of functions that take the value.
 fn name_sets(name: &[u8]) -> bool {
-    let last = name.iter().rposition(|&byte| byte == b'.').map_or(name, |dot| &name[dot + 1..]);
+    let last = name
+        .iter()
+        .rposition(|&byte| byte == b'.')
+        .map_or(name, |dot| &name[dot + 1..]);
     [&b"set"[..], b"with", b"password", b"add", b"Set", b"With"]
         .iter()
         .any(|start| last.starts_with(start))
@@ -95,9 +103,12 @@ fn beside(text: &[u8], at: usize) -> Option<usize> {
 fn typed(text: &[u8], at: usize) -> Option<usize> {
     let start = skip(text, at, 24, b" \t");
     let line = &text[start..(start + 48).min(text.len())];
-    let end = line
+    let Some(end) = line
         .iter()
-        .position(|byte| !byte.is_ascii_alphanumeric() && !b"_&<>[]:|?. '".contains(byte))?;
+        .position(|byte| !byte.is_ascii_alphanumeric() && !b"_&<>[]:|?. '".contains(byte))
+    else {
+        return Some(at);
+    };
     let kind = &line[..end];
     let is_type = line[end] == b'='
         && line.get(end + 1).is_some_and(|&byte| byte != b'=')
@@ -109,15 +120,47 @@ fn typed(text: &[u8], at: usize) -> Option<usize> {
 
 /// Whether only spaces, comment signs and words like `export` are before a name on its line.
 fn begins_line(text: &[u8], start: usize) -> bool {
-    let line: Vec<u8> = text[..start].iter().rev().take(48).take_while(|&&byte| byte != b'\n').copied().collect();
+    let line: Vec<u8> = text[..start]
+        .iter()
+        .rev()
+        .take(48)
+        .take_while(|&&byte| byte != b'\n')
+        .copied()
+        .collect();
     if line.len() == 48 {
         return false;
     }
     let lead: Vec<u8> = line.into_iter().rev().collect();
     let lead = lead.trim_ascii();
     lead.is_empty()
-        || [&b"export"[..], b"set", b"SET", b"ENV", b"-", b"#", b"//", b"$", b"- export", b"ARG", b"--", b"\"", b"'", b"*", b"-e", b"REM SET", b"setx", b"RUN export", b"- \"", b"- '", b"#export", b"# export", b";", b"env:", b"$env:"]
-            .contains(&lead)
+        || [
+            &b"export"[..],
+            b"set",
+            b"SET",
+            b"ENV",
+            b"-",
+            b"#",
+            b"//",
+            b"$",
+            b"- export",
+            b"ARG",
+            b"--",
+            b"\"",
+            b"'",
+            b"*",
+            b"-e",
+            b"REM SET",
+            b"setx",
+            b"RUN export",
+            b"- \"",
+            b"- '",
+            b"#export",
+            b"# export",
+            b";",
+            b"env:",
+            b"$env:",
+        ]
+        .contains(&lead)
 }
 
 fn element(text: &[u8], start: usize) -> Option<Given> {
@@ -143,24 +186,41 @@ fn read(text: &[u8], name: &Range<usize>, at: usize, configured: bool) -> Option
         at = next;
     }
     at = skip(text, at, 2, b"(@[");
-    if text.get(at).is_some_and(|byte| b"bBrRuUfL$@".contains(byte)) && matches!(text.get(at + 1), Some(b'"' | b'\'')) {
+    if text
+        .get(at)
+        .is_some_and(|byte| b"bBrRuUfL$@".contains(byte))
+        && matches!(text.get(at + 1), Some(b'"' | b'\''))
+    {
         // The letter or sign says how the text is read; `$'…'` and `@"…"` as well.
         at += 1;
     }
     let escapes = skip(text, at, 3, b"\\") - at;
     match text.get(at + escapes) {
-        Some(&mark @ (b'"' | b'\'' | b'`')) => quoted(text, at + escapes + 1, mark, escapes, configured),
+        Some(&mark @ (b'"' | b'\'' | b'`')) => {
+            quoted(text, at + escapes + 1, mark, escapes, configured)
+        }
         Some(b'&') if text[at..].starts_with(b"&quot;") => {
             let start = at + 6;
-            let length = crate::rules::allow::position(&text[start..(start + LONGEST).min(text.len())], b"&quot;")?;
-            Some(Given { range: start..start + length, quote: Quote::Quoted, configured })
+            let length =
+                memchr::memmem::find(&text[start..(start + LONGEST).min(text.len())], b"&quot;")?;
+            Some(Given {
+                range: start..start + length,
+                quote: Quote::Quoted,
+                configured,
+            })
         }
         Some(_) => bare(text, name, at, configured),
         None => None,
     }
 }
 
-fn quoted(text: &[u8], mut start: usize, mark: u8, escapes: usize, configured: bool) -> Option<Given> {
+fn quoted(
+    text: &[u8],
+    mut start: usize,
+    mark: u8,
+    escapes: usize,
+    configured: bool,
+) -> Option<Given> {
     // Three marks open a long text; a mark within marks (`"'x'"`) belongs to another language.
     start = skip(text, start, 2, &[mark]);
     let mut mark = mark;
@@ -180,7 +240,11 @@ fn quoted(text: &[u8], mut start: usize, mark: u8, escapes: usize, configured: b
         if text[at] == mark {
             // In a text that is itself quoted, the closing mark is escaped as the opening one was.
             let stop = at.saturating_sub(escapes).max(start);
-            return Some(Given { range: start..stop, quote: Quote::Quoted, configured });
+            return Some(Given {
+                range: start..stop,
+                quote: Quote::Quoted,
+                configured,
+            });
         }
         at += 1;
     }
@@ -189,9 +253,17 @@ fn quoted(text: &[u8], mut start: usize, mark: u8, escapes: usize, configured: b
 
 fn bare(text: &[u8], name: &Range<usize>, start: usize, configured: bool) -> Option<Given> {
     let in_url = name.start > 0 && b"?&".contains(&text[name.start - 1]);
-    let between = |byte: u8| byte.is_ascii_whitespace() || byte == b';' || (in_url && b"&#\"'<>)`".contains(&byte)) || b"\"'`<>".contains(&byte);
+    let between = |byte: u8| {
+        byte.is_ascii_whitespace()
+            || byte == b';'
+            || (in_url && b"&#\"'<>)`".contains(&byte))
+            || b"\"'`<>".contains(&byte)
+    };
     let end = (start + LONGEST).min(text.len());
-    let mut stop = text[start..end].iter().position(|&byte| between(byte)).map_or(end, |length| start + length);
+    let mut stop = text[start..end]
+        .iter()
+        .position(|&byte| between(byte))
+        .map_or(end, |length| start + length);
     while stop > start && b",)]}\\".contains(&text[stop - 1]) {
         stop -= 1;
     }
@@ -199,5 +271,9 @@ fn bare(text: &[u8], name: &Range<usize>, start: usize, configured: bool) -> Opt
     if let Some(comma) = text[start..stop].iter().position(|&byte| byte == b',') {
         stop = start + comma;
     }
-    (stop > start).then_some(Given { range: start..stop, quote: Quote::Bare, configured })
+    (stop > start).then_some(Given {
+        range: start..stop,
+        quote: Quote::Bare,
+        configured,
+    })
 }

@@ -2,20 +2,12 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 use super::name::Kind;
 use super::syntax::{Given, Quote};
+use super::words::{NOTHING, PLACEHOLDERS};
 use crate::entropy;
-use crate::rules::allow::{contains, position};
-
-/// Words that stand for a secret that somebody has yet to fill in, or for none.
-const PLACEHOLDERS: &[&str] = &[
-    "example", "changeme", "change_me", "change-me", "changeit", "placeholder", "redacted", "yourpass", "your_", "your-", "<your", "your ", "yoursecret", "yourtoken", "yourkey", "yourapi", "insert", "replace", "todo", "fixme", "dummy", "undefined", "notset", "not-set", "not_set", "none", "null", "enter ", "enter_", "xxxx", "****", "....", "----", "____", "####", "1234567890abcdef1234567890abcdef12345678", "abcdefgh", "foobar", "my_secret", "my-secret", "mysecret_", "deadbeef", "test_", "sample", "default", "fake", "mock", "optional", "required", "process.env", "os.environ", "getenv", "secrets.", "lorem",
-];
-
-/// Whole values that are no secrets.
-const NOTHING: &[&str] = &[
-    "true", "false", "null", "nil", "none", "undefined", "string", "str", "text", "password", "passwd", "pass", "pwd", "secret", "token", "key", "apikey", "api_key", "value", "hidden", "bearer", "basic", "yes", "no", "on", "off", "empty", "unknown", "bool", "boolean", "int", "integer", "number", "object", "any", "username", "user", "login", "email", "name", "id", "default", "auto", "n/a", "*", "self", "this", "void", "let", "const", "var", "new", "return", "function", "await", "async", "sha256", "sha1", "md5", "hs256", "rs256", "bytes", "optional", "varchar", "char", "enabled", "disabled", "required", "test", "xxx", "test123", "credential", "credentials",
-];
 
 /// How sure it is that the value is a secret, or nothing.
 pub(super) fn judge(text: &[u8], name: &Range<usize>, kind: Kind, given: &Given) -> Option<f32> {
@@ -23,10 +15,15 @@ pub(super) fn judge(text: &[u8], name: &Range<usize>, kind: Kind, given: &Given)
     let value = std::str::from_utf8(bytes).ok()?;
     let lower = value.to_lowercase();
     let shortest = if kind == Kind::Password { 4 } else { 8 };
-    if bytes.len() < shortest || NOTHING.contains(&lower.as_str()) {
+    if bytes.len() < shortest || NOTHING.contains(lower.as_str()) {
         return None;
     }
-    if is_uniform(bytes) || is_reference(bytes) || PLACEHOLDERS.iter().any(|word| contains(lower.as_bytes(), word.as_bytes())) {
+    if is_uniform(bytes)
+        || is_reference(bytes)
+        || PLACEHOLDERS
+            .split('|')
+            .any(|word| contains(lower.as_bytes(), word.as_bytes()))
+    {
         return None;
     }
     let called = String::from_utf8_lossy(&text[name.clone()]).to_lowercase();
@@ -53,10 +50,19 @@ fn is_uniform(bytes: &[u8]) -> bool {
 
 /// Variables, templates, calls, paths, addresses.
 fn is_reference(bytes: &[u8]) -> bool {
-    let templates: [&[u8]; 10] = [b"${", b"{{", b"<%", b"#{", b"%(", b"$(", b"%s", b"{0}", b"&lt;", b"://"];
+    let templates: [&[u8]; 10] = [
+        b"${", b"{{", b"<%", b"#{", b"%(", b"$(", b"%s", b"{0}", b"&lt;", b"://",
+    ];
     templates.iter().any(|sign| contains(bytes, sign))
-        || matches!(bytes, [b'<', .., b'>'] | [b'[', .., b']'] | [b'%', .., b'%'] | [b'{', .., b'}'] | [b'(', ..])
-        || (bytes[0] == b'$' && bytes[1..].iter().all(|byte| byte.is_ascii_alphanumeric() || b"_$:.-[]'\"".contains(byte)) && !bytes.starts_with(b"$2") )
+        || matches!(
+            bytes,
+            [b'<', .., b'>'] | [b'[', .., b']'] | [b'%', .., b'%'] | [b'{', .., b'}'] | [b'(', ..]
+        )
+        || (bytes[0] == b'$'
+            && bytes[1..]
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"_$:.-[]'\"".contains(byte))
+            && !bytes.starts_with(b"$2"))
         || bytes.starts_with(b"/")
         || bytes.starts_with(b"./")
         || bytes.starts_with(b"~/")
@@ -67,30 +73,53 @@ fn is_reference(bytes: &[u8]) -> bool {
 
 /// The value repeats its name, or is a name of the same kind: `password = "user_password"`.
 fn is_about(name: &str, value: &str) -> bool {
-    let plain = |text: &str| text.chars().filter(char::is_ascii_alphanumeric).collect::<String>();
+    let plain = |text: &str| {
+        text.chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect::<String>()
+    };
     let (name, value) = (plain(name), plain(value));
-    let words = ["password", "passwd", "secret", "token", "apikey", "accesskey", "credential"];
+    let words = [
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "apikey",
+        "accesskey",
+        "credential",
+    ];
     name.contains(&value) && value.len() * 2 >= name.len() && value.len() > 5
         || words.iter().any(|word| {
-            value.ends_with(word) && value.len() <= word.len() + 14 && !value.bytes().any(|byte| byte.is_ascii_digit()) && !value.starts_with("thisis") && !value.starts_with("my") && !value.starts_with("open")
+            value.ends_with(word)
+                && value.len() <= word.len() + 14
+                && !value.bytes().any(|byte| byte.is_ascii_digit())
         })
 }
 
 /// A bare word is a value in a configuration, and a variable or a call in code.
 fn is_bare_value(text: &[u8], given: &Given, bytes: &[u8], kind: Kind) -> bool {
-    let calls = bytes.iter().any(|byte| b"({[".contains(byte)) || contains(bytes, b"->") || contains(bytes, b"::");
+    let calls = bytes.iter().any(|byte| b"({[".contains(byte))
+        || contains(bytes, b"->")
+        || contains(bytes, b"::");
     if calls {
         return false;
     }
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let is_name = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte));
-    let dotted = bytes.contains(&b'.') && is_name && !bytes[0].is_ascii_digit() && digits * 4 < bytes.len();
+    let is_name = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte));
+    let dotted =
+        bytes.contains(&b'.') && is_name && !bytes[0].is_ascii_digit() && digits * 4 < bytes.len();
     if dotted {
         return false;
     }
     let next = text.get(given.range.end..).and_then(|rest| rest.first());
     // A statement ends with a semicolon, a pair of a connection string as well; only the latter has its neighbours.
-    if is_name && digits == 0 && matches!(next, Some(b';' | b'(' | b')' | b'[' | b'.')) && !given.configured {
+    if is_name
+        && digits == 0
+        && matches!(next, Some(b';' | b'(' | b')' | b'[' | b'.'))
+        && !given.configured
+    {
         return false;
     }
     if kind == Kind::Password && is_name && digits == 0 {
@@ -102,9 +131,17 @@ fn is_bare_value(text: &[u8], given: &Given, bytes: &[u8], kind: Kind) -> bool {
 /// A user's name shortly before: what follows is configuration, not code.
 fn has_user_near(text: &[u8], at: usize) -> bool {
     let before = text[at.saturating_sub(160)..at].to_ascii_lowercase();
-    let line = before.split(|&byte| byte == b'\n').next_back().unwrap_or_default();
-    let whole = contains(&before, b"user") || contains(&before, b"uid=") || contains(&before, b"login");
-    let environment = line.iter().take_while(|&&byte| byte != b'=').any(|&byte| byte == b'_') && !line.contains(&b' ');
+    let line = before
+        .split(|&byte| byte == b'\n')
+        .next_back()
+        .unwrap_or_default();
+    let whole =
+        contains(&before, b"user") || contains(&before, b"uid=") || contains(&before, b"login");
+    let environment = line
+        .iter()
+        .take_while(|&&byte| byte != b'=')
+        .any(|&byte| byte == b'_')
+        && !line.contains(&b' ');
     whole || environment
 }
 
@@ -113,9 +150,12 @@ fn password(text: &[u8], name: &Range<usize>, given: &Given, bytes: &[u8]) -> Op
     if bytes.len() > 128 || bytes.iter().any(u8::is_ascii_control) {
         return None;
     }
-    let spaces = bytes.iter().filter(|&&byte| byte == b' ').count();
+    let spaces = memchr::memchr_iter(b' ', bytes).count();
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let letters = bytes.iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+    let letters = bytes
+        .iter()
+        .filter(|byte| byte.is_ascii_alphabetic())
+        .count();
     let signs = bytes.len() - digits - letters - spaces;
     let foreign = bytes.iter().any(|byte| !byte.is_ascii());
     if spaces > 0 && (spaces > 1 || !has_user_near(text, name.start)) && digits == 0 {
@@ -125,14 +165,21 @@ fn password(text: &[u8], name: &Range<usize>, given: &Given, bytes: &[u8]) -> Op
         return None;
     }
     // Keys of translations and fields: words joined by dots, dashes or underscores.
-    let joined = bytes.iter().all(|byte| byte.is_ascii_lowercase() || b"._-".contains(byte));
+    let joined = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_lowercase() || b"._-".contains(byte));
     if joined && signs > 0 && digits == 0 && !has_user_near(text, name.start) {
         return None;
     }
-    let kinds = [digits > 0, signs + spaces > 0, bytes.iter().any(u8::is_ascii_lowercase), bytes.iter().any(u8::is_ascii_uppercase)]
-        .iter()
-        .filter(|&&is| is)
-        .count();
+    let kinds = [
+        digits > 0,
+        signs + spaces > 0,
+        bytes.iter().any(u8::is_ascii_lowercase),
+        bytes.iter().any(u8::is_ascii_uppercase),
+    ]
+    .iter()
+    .filter(|&&is| is)
+    .count();
     let random = entropy(bytes);
     Some(match (kinds, bytes.len()) {
         (3.., 8..) => 0.85,
@@ -146,9 +193,13 @@ fn password(text: &[u8], name: &Range<usize>, given: &Given, bytes: &[u8]) -> Op
 /// Something that a machine made: enough entropy, digits among letters, no words.
 fn random(bytes: &[u8], least: f64, confidence: f32) -> Option<f32> {
     let digits = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
-    let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-+/=.~!@#$%^&*:|;?,".contains(byte));
+    let plain = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_-+/=.~!@#$%^&*:|;?,".contains(byte));
     let random = entropy(bytes);
-    let hex = bytes.iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
+    let hex = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_hexdigit() || *byte == b'-');
     let least = if hex { least.min(2.8) } else { least };
     if !plain || random < least || bytes.contains(&b' ') {
         return None;
@@ -157,14 +208,20 @@ fn random(bytes: &[u8], least: f64, confidence: f32) -> Option<f32> {
         return None;
     }
     // Versions, dates and plain numbers.
-    let number = bytes.iter().all(|byte| byte.is_ascii_digit() || b".:-+/".contains(byte));
+    let number = bytes
+        .iter()
+        .all(|byte| byte.is_ascii_digit() || b".:-+/".contains(byte));
     if number && (bytes.len() < 20 || bytes.contains(&b'.')) {
         return None;
     }
     if digits > 0 && digits <= 2 && is_wordy(bytes) {
         return None;
     }
-    Some(if bytes.len() >= 16 { confidence + 0.1 } else { confidence })
+    Some(if bytes.len() >= 16 {
+        confidence + 0.1
+    } else {
+        confidence
+    })
 }
 
 /// Letters only, yet no words: upper and lower case change often.
@@ -173,7 +230,8 @@ fn looks_random(bytes: &[u8]) -> bool {
         .windows(2)
         .filter(|pair| pair[0].is_ascii_lowercase() && pair[1].is_ascii_uppercase())
         .count();
-    let one_case = bytes.iter().all(u8::is_ascii_lowercase) || bytes.iter().all(u8::is_ascii_uppercase);
+    let one_case =
+        bytes.iter().all(u8::is_ascii_lowercase) || bytes.iter().all(u8::is_ascii_uppercase);
     (changes * 6 >= bytes.len() || (one_case && entropy(bytes) > 3.6)) && !is_wordy(bytes)
 }
 
@@ -186,12 +244,25 @@ fn is_wordy(bytes: &[u8]) -> bool {
             continue;
         }
         words += word.len();
-        let vowels = word.iter().filter(|byte| b"aeiouyAEIOUY".contains(byte)).count();
-        let inner_upper = word[1..].iter().filter(|byte| byte.is_ascii_uppercase()).count();
+        let vowels = word
+            .iter()
+            .filter(|byte| b"aeiouyAEIOUY".contains(byte))
+            .count();
+        let inner_upper = word[1..]
+            .iter()
+            .filter(|byte| byte.is_ascii_uppercase())
+            .count();
         let regular = word.iter().all(u8::is_ascii_uppercase) || inner_upper * 4 <= word.len();
         if regular && vowels * 5 >= word.len() && vowels * 3 <= word.len() * 2 {
             wordy += word.len();
         }
     }
-    words > 0 && wordy * 4 >= words * 3 && words * 10 >= bytes.len() * 7 && position(bytes, b"==").is_none()
+    words > 0
+        && wordy * 4 >= words * 3
+        && words * 10 >= bytes.len() * 7
+        && memmem::find(bytes, b"==").is_none()
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    memmem::find(text, part).is_some()
 }

@@ -1,7 +1,9 @@
 //! National numbers of Asia and Oceania.
 
 use super::List;
-use super::digits::{all, exactly, is_date, letters_and_digits, luhn_digits, number, uniform, weighted};
+use super::digits::{
+    all, exactly, is_date, letters_and_digits, luhn_digits, number, uniform, weighted,
+};
 use super::europe::value36;
 
 pub(super) const CHECKS: List = &[
@@ -30,7 +32,11 @@ fn cn_id(text: &[u8]) -> bool {
         return false;
     };
     let sum = weighted(&d, &[7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2]);
-    let (year, month, day) = (number(&d[6..10]) as u32, d[10] * 10 + d[11], d[12] * 10 + d[13]);
+    let (year, month, day) = (
+        number(&d[6..10]) as u32,
+        d[10] * 10 + d[11],
+        d[12] * 10 + d[13],
+    );
     text.len() == 18
         && is_date(year, month, day)
         && (1850..=2100).contains(&year)
@@ -44,7 +50,11 @@ fn kr_birthday(d: &[u32; 13]) -> bool {
         3 | 4 | 7 | 8 => 2000,
         _ => 1800,
     };
-    is_date(century + d[0] * 10 + d[1], d[2] * 10 + d[3], d[4] * 10 + d[5])
+    is_date(
+        century + d[0] * 10 + d[1],
+        d[2] * 10 + d[3],
+        d[4] * 10 + d[5],
+    )
 }
 
 /// Resident registration number; those given out since October 2020 have no checksum.
@@ -100,7 +110,11 @@ fn hk_id(text: &[u8]) -> bool {
     for (&byte, weight) in body.iter().rev().zip(2..) {
         sum += value36(byte) * weight;
     }
-    let check = if check[0] == b'A' { 10 } else { value36(check[0]) };
+    let check = if check[0] == b'A' {
+        10
+    } else {
+        value36(check[0])
+    };
     (sum + check).is_multiple_of(11)
 }
 
@@ -204,11 +218,12 @@ fn nz_ird(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Check;
     use super::*;
 
     #[test]
     fn published_and_computed_numbers() {
-        let cases: [(fn(&[u8]) -> bool, &str, &str); 12] = [
+        let cases: [(Check, &str, &str); 12] = [
             (cn_id, "11010519491231002X", "110105194912310021"),
             (kr_rrn, "960121-1234567", "961321-1234567"),
             (kr_brn, "104-86-56659", "104-86-56658"),

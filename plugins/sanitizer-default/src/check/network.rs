@@ -53,7 +53,11 @@ pub(crate) fn ipv6_length(text: &[u8]) -> Option<usize> {
         return None;
     }
     if text.get(end) == Some(&b'%') {
-        let zone = text[end + 1..].iter().take(16).take_while(|byte| byte.is_ascii_alphanumeric()).count();
+        let zone = text[end + 1..]
+            .iter()
+            .take(16)
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
         if zone > 0 {
             return Some(end + 1 + zone);
         }
@@ -71,12 +75,21 @@ fn with_prefix(text: &[u8], end: usize, most: u32) -> usize {
     if text.get(end) != Some(&b'/') {
         return end;
     }
-    let digits = text[end + 1..].iter().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = text[end + 1..]
+        .iter()
+        .take(4)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let length = std::str::from_utf8(&text[end + 1..end + 1 + digits])
         .ok()
         .and_then(|length| length.parse::<u32>().ok());
     match length {
-        Some(length) if length <= most && !text.get(end + 1 + digits).is_some_and(|&byte| is_word(byte)) => {
+        Some(length)
+            if length <= most
+                && !text
+                    .get(end + 1 + digits)
+                    .is_some_and(|&byte| is_word(byte)) =>
+        {
             end + 1 + digits
         }
         _ => end,

@@ -46,7 +46,10 @@ fn jwt_header(text: &[u8]) -> bool {
 }
 
 fn is_object(part: &[u8]) -> bool {
-    let part = part.strip_suffix(b"==").or(part.strip_suffix(b"=")).unwrap_or(part);
+    let part = part
+        .strip_suffix(b"==")
+        .or(part.strip_suffix(b"="))
+        .unwrap_or(part);
     BASE64URL_NOPAD
         .decode(part)
         .is_ok_and(|json| json.starts_with(b"{") && json.ends_with(b"}") && json.is_ascii_or_utf8())
@@ -64,7 +67,10 @@ impl Readable for Vec<u8> {
 
 /// Base64 of either alphabet, padded or not.
 pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
-    let text = text.strip_suffix(b"==").or(text.strip_suffix(b"=")).unwrap_or(text);
+    let text = text
+        .strip_suffix(b"==")
+        .or(text.strip_suffix(b"="))
+        .unwrap_or(text);
     let standard: Vec<u8> = text
         .iter()
         .map(|&byte| match byte {

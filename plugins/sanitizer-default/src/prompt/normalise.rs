@@ -76,9 +76,14 @@ pub(super) fn signs(text: &str, shortest_run: usize) -> Signs {
     let mut run: Option<(Range<usize>, usize)> = None;
     let mut mixed_until = 0;
     let mut at = 0;
-    while let Some(skipped) = text.as_bytes()[at..].iter().position(|byte| !byte.is_ascii()) {
+    while let Some(skipped) = text.as_bytes()[at..]
+        .iter()
+        .position(|byte| !byte.is_ascii())
+    {
         at += skipped;
-        let Some(c) = text[at..].chars().next() else { break };
+        let Some(c) = text[at..].chars().next() else {
+            break;
+        };
         let end = at + c.len_utf8();
         if is_invisible(c) {
             signs.worth_normalising = true;
@@ -107,7 +112,10 @@ pub(super) fn signs(text: &str, shortest_run: usize) -> Signs {
 
 impl Signs {
     fn keep(&mut self, run: Option<(Range<usize>, usize)>, shortest: usize) {
-        self.invisible.extend(run.filter(|(_, count)| *count >= shortest).map(|(span, _)| span));
+        self.invisible.extend(
+            run.filter(|(_, count)| *count >= shortest)
+                .map(|(span, _)| span),
+        );
     }
 }
 
@@ -132,7 +140,10 @@ fn word_around(text: &str, at: usize) -> Range<usize> {
 /// Mostly Latin letters, the others all look-alikes: a word of Greek or Russian has letters of its own.
 fn is_mixed(word: &str) -> bool {
     let latin = word.chars().filter(char::is_ascii_alphabetic).count();
-    latin >= 2 && word.chars().all(|c| c.is_ascii_alphabetic() || look_alike(c).is_some())
+    latin >= 2
+        && word
+            .chars()
+            .all(|c| c.is_ascii_alphabetic() || look_alike(c).is_some())
 }
 
 /// A text that was made plain, and where its bytes are from.
@@ -178,6 +189,7 @@ pub(super) fn normalise(text: &str) -> Plain {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -188,15 +200,23 @@ mod tests {
         assert_eq!(plain.text, "ignore all");
         assert_eq!(&text[plain.origin(0..6)], "ig\u{200b}nоre");
         assert_eq!(&text[plain.origin(7..10)], "ａll");
-        let tags: String = "hi".chars().map(|c| char::from_u32(0xe0000 + c as u32).unwrap()).collect();
+        let tags: String = "hi"
+            .chars()
+            .map(|c| char::from_u32(0xe0000 + c as u32).unwrap())
+            .collect();
         assert_eq!(normalise(&tags).text, "hi");
     }
 
     #[test]
     fn scripts_are_only_mixed_within_a_word() {
-        assert_eq!(signs("pаssword", 4).mixed, [0..9]);
+        assert_eq!(signs("pаssword", 4).mixed, vec![Range { start: 0, end: 9 }]);
         assert!(signs("слово and word", 4).mixed.is_empty());
-        assert_eq!(signs("a\u{200b}\u{200b}\u{200b}\u{200b}b", 4).invisible, [1..13]);
-        assert!(signs("family 👨\u{200d}👩\u{200d}👧", 4).invisible.is_empty());
+        let hidden = signs("a\u{200b}\u{200b}\u{200b}\u{200b}b", 4).invisible;
+        assert_eq!(hidden, vec![Range { start: 1, end: 13 }]);
+        assert!(
+            signs("family 👨\u{200d}👩\u{200d}👧", 4)
+                .invisible
+                .is_empty()
+        );
     }
 }

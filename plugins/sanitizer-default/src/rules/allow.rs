@@ -1,5 +1,7 @@
 //! Allow-lists: what is no finding after all. The meaning is gitleaks'.
 
+use memchr::memmem;
+
 use super::file::{AllowList, Condition, RegexTarget};
 use super::pattern::Pattern;
 
@@ -31,8 +33,12 @@ pub struct Allow {
 
 impl From<&AllowList> for Allow {
     fn from(list: &AllowList) -> Self {
-        let patterns =
-            |sources: &[String]| sources.iter().map(|source| Pattern::new(source, &[])).collect();
+        let patterns = |sources: &[String]| {
+            sources
+                .iter()
+                .map(|source| Pattern::new(source, &[]))
+                .collect()
+        };
         Self {
             condition: list.condition,
             target: list.regex_target,
@@ -95,7 +101,7 @@ impl Allow {
         let lower = secret.to_ascii_lowercase();
         self.stopwords
             .iter()
-            .any(|word| contains(&lower, word))
+            .any(|word| memmem::find(&lower, word).is_some())
     }
 }
 
@@ -106,14 +112,4 @@ fn any(patterns: &[Pattern], text: &[u8]) -> Result<bool, String> {
         }
     }
     Ok(false)
-}
-
-/// Whether `part` is somewhere in `text`.
-pub(crate) fn contains(text: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || text.windows(part.len()).any(|window| window == part)
-}
-
-/// Where `part` is in `text`.
-pub(crate) fn position(text: &[u8], part: &[u8]) -> Option<usize> {
-    text.windows(part.len().max(1)).position(|window| window == part)
 }

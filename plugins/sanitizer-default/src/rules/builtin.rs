@@ -17,19 +17,71 @@ pub enum Family {
 
 /// Every file: its name for messages, its family, its text.
 pub const FILES: &[(&str, Family, &str)] = &[
-    ("cloud.toml", Family::Secrets, include_str!("../../rules/cloud.toml")),
-    ("code.toml", Family::Secrets, include_str!("../../rules/code.toml")),
-    ("ai.toml", Family::Secrets, include_str!("../../rules/ai.toml")),
-    ("chat.toml", Family::Secrets, include_str!("../../rules/chat.toml")),
-    ("payment.toml", Family::Secrets, include_str!("../../rules/payment.toml")),
-    ("services.toml", Family::Secrets, include_str!("../../rules/services.toml")),
-    ("monitoring.toml", Family::Secrets, include_str!("../../rules/monitoring.toml")),
-    ("databases.toml", Family::Secrets, include_str!("../../rules/databases.toml")),
-    ("keys.toml", Family::Secrets, include_str!("../../rules/keys.toml")),
-    ("generic.toml", Family::Secrets, include_str!("../../rules/generic.toml")),
-    ("personal.toml", Family::Personal, include_str!("../../rules/personal.toml")),
-    ("national.toml", Family::Personal, include_str!("../../rules/national.toml")),
-    ("prompt.toml", Family::Prompt, include_str!("../../rules/prompt.toml")),
+    (
+        "cloud.toml",
+        Family::Secrets,
+        include_str!("../../rules/cloud.toml"),
+    ),
+    (
+        "code.toml",
+        Family::Secrets,
+        include_str!("../../rules/code.toml"),
+    ),
+    (
+        "ai.toml",
+        Family::Secrets,
+        include_str!("../../rules/ai.toml"),
+    ),
+    (
+        "chat.toml",
+        Family::Secrets,
+        include_str!("../../rules/chat.toml"),
+    ),
+    (
+        "payment.toml",
+        Family::Secrets,
+        include_str!("../../rules/payment.toml"),
+    ),
+    (
+        "services.toml",
+        Family::Secrets,
+        include_str!("../../rules/services.toml"),
+    ),
+    (
+        "monitoring.toml",
+        Family::Secrets,
+        include_str!("../../rules/monitoring.toml"),
+    ),
+    (
+        "databases.toml",
+        Family::Secrets,
+        include_str!("../../rules/databases.toml"),
+    ),
+    (
+        "keys.toml",
+        Family::Secrets,
+        include_str!("../../rules/keys.toml"),
+    ),
+    (
+        "generic.toml",
+        Family::Secrets,
+        include_str!("../../rules/generic.toml"),
+    ),
+    (
+        "personal.toml",
+        Family::Personal,
+        include_str!("../../rules/personal.toml"),
+    ),
+    (
+        "national.toml",
+        Family::Personal,
+        include_str!("../../rules/national.toml"),
+    ),
+    (
+        "prompt.toml",
+        Family::Prompt,
+        include_str!("../../rules/prompt.toml"),
+    ),
 ];
 
 /// All of them.

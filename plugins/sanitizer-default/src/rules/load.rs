@@ -35,10 +35,8 @@ struct Source<'a> {
 
 impl Source<'_> {
     fn line(&self, at: usize) -> usize {
-        1 + self.text.as_bytes()[..at.min(self.text.len())]
-            .iter()
-            .filter(|&&byte| byte == b'\n')
-            .count()
+        let before = &self.text.as_bytes()[..at.min(self.text.len())];
+        before.split(|&byte| byte == b'\n').count()
     }
 
     fn wrong(&self, at: usize, rule: &str, key: &str, reason: &str) -> Error {
@@ -100,7 +98,10 @@ fn load(source: &Source<'_>, folder: &Path, depth: usize) -> Result<RuleSet> {
         let known = set.rules.iter().position(|rule| rule.id == entry.id);
         let rule = rule(source, at, entry, known.map(|place| &set.rules[place]))?;
         match known {
-            Some(place) if depth < MOST_EXTENSIONS && (file.extend.use_default || file.extend.path.is_some()) => {
+            Some(place)
+                if depth < MOST_EXTENSIONS
+                    && (file.extend.use_default || file.extend.path.is_some()) =>
+            {
                 let old = std::mem::replace(&mut set.rules[place], rule);
                 set.rules[place].allow.extend(old.allow);
             }
@@ -120,7 +121,12 @@ fn extended(source: &Source<'_>, file: &File, folder: &Path, depth: usize) -> Re
     let extend = &file.extend;
     if let Some(url) = &extend.url {
         return Err(source
-            .wrong(source.text.find(url.as_str()).unwrap_or(0), "", "extend.url", "rules are not downloaded")
+            .wrong(
+                source.text.find(url.as_str()).unwrap_or(0),
+                "",
+                "extend.url",
+                "rules are not downloaded",
+            )
             .hint("fetch the file yourself and name it with extend.path"));
     }
     let mut set = match &extend.path {
@@ -140,7 +146,12 @@ fn extended(source: &Source<'_>, file: &File, folder: &Path, depth: usize) -> Re
 
 fn syntax_error(source: &Source<'_>, error: &toml::de::Error) -> Error {
     let line = source.line(error.span().map_or(0, |span| span.start));
-    let message = error.message().lines().next().unwrap_or_default().to_owned();
+    let message = error
+        .message()
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .to_owned();
     Error::config(format!("{} line {line}: {message}", source.name))
         .hint("rules are written as gitleaks has them, with the keys that docs/sanitizers.md lists")
 }
@@ -151,7 +162,12 @@ fn allow_list(source: &Source<'_>, rule: &str, list: &Spanned<AllowList>) -> Res
         for (key, pattern) in allow.patterns() {
             parse(pattern.source()).map_err(|reason| {
                 source
-                    .wrong(list.span().start, rule, &format!("allowlists.{key}"), &format!("{:?}: {reason}", pattern.source()))
+                    .wrong(
+                        list.span().start,
+                        rule,
+                        &format!("allowlists.{key}"),
+                        &format!("{:?}: {reason}", pattern.source()),
+                    )
                     .hint("the syntax is Go's (RE2): no look-around, no back-references")
             })?;
         }
@@ -177,45 +193,77 @@ fn rule(source: &Source<'_>, at: usize, entry: &RuleEntry, base: Option<&Rule>) 
     if entry.id.is_empty() {
         return Err(wrong(at, "id", "it is empty").hint("give the rule a name"));
     }
-    let mut keywords: Vec<String> = entry.keywords.iter().map(|word| word.to_lowercase()).collect();
+    let mut keywords: Vec<String> = entry
+        .keywords
+        .iter()
+        .map(|word| word.to_lowercase())
+        .collect();
     keywords.extend(base.iter().flat_map(|base| base.keywords.iter().cloned()));
     let written = match (&entry.regex, &entry.assigned) {
         (Some(_), Some(both)) => {
-            return Err(wrong(both.span().start, "assigned", "the rule has a regex as well")
-                .hint("keep one of the two"));
+            return Err(wrong(
+                both.span().start,
+                "assigned",
+                "the rule has a regex as well",
+            )
+            .hint("keep one of the two"));
         }
         (Some(regex), None) => Some((regex.span().start, "regex", regex.get_ref().clone())),
-        (None, Some(value)) => Some((value.span().start, "assigned", assigned(value.get_ref(), &keywords))),
+        (None, Some(value)) => Some((
+            value.span().start,
+            "assigned",
+            assigned(value.get_ref(), &keywords),
+        )),
         (None, None) => base
             .and_then(|base| base.pattern.as_ref())
             .map(|pattern| (at, "regex", pattern.source().to_owned())),
     };
     if written.is_none() && entry.path.is_none() && entry.at == At::Keyword && source.foreign {
-        return Err(wrong(at, "regex", "it is missing").hint("a rule needs a regex, a path, or both"));
+        return Err(
+            wrong(at, "regex", "it is missing").hint("a rule needs a regex, a path, or both")
+        );
     }
     let mut longest = None;
     if let Some((at, key, regex)) = written.as_ref().filter(|_| source.foreign) {
         let hir = parse(regex).map_err(|reason| {
-            wrong(*at, key, &reason).hint("the syntax is Go's (RE2): no look-around, no back-references")
+            wrong(*at, key, &reason)
+                .hint("the syntax is Go's (RE2): no look-around, no back-references")
         })?;
         longest = hir.properties().maximum_len();
     }
     if let Some(path) = entry.path.as_ref().filter(|_| source.foreign) {
-        parse(path.get_ref()).map_err(|reason| wrong(path.span().start, "path", &reason).hint("the syntax is Go's (RE2)"))?;
+        parse(path.get_ref()).map_err(|reason| {
+            wrong(path.span().start, "path", &reason).hint("the syntax is Go's (RE2)")
+        })?;
     }
     let validator = entry
         .validator
         .as_ref()
         .map(|name| {
             check::validator(name.get_ref()).ok_or_else(|| {
-                wrong(name.span().start, "validator", &format!("{:?} is no validator", name.get_ref()))
-                    .hint(format!("there are {}", check::names().collect::<Vec<_>>().join(", ")))
+                wrong(
+                    name.span().start,
+                    "validator",
+                    &format!("{:?} is no validator", name.get_ref()),
+                )
+                .hint(format!(
+                    "there are {}",
+                    check::names().collect::<Vec<_>>().join(", ")
+                ))
             })
         })
         .transpose()?;
-    let confidence = entry.confidence.or(base.map(|base| base.confidence)).unwrap_or(0.9);
+    let confidence = entry
+        .confidence
+        .or(base.map(|base| base.confidence))
+        .unwrap_or(0.9);
     if !(0.0..=1.0).contains(&confidence) {
-        return Err(wrong(at, "confidence", &format!("{confidence} is not between 0 and 1")).hint("write 0.9"));
+        return Err(wrong(
+            at,
+            "confidence",
+            &format!("{confidence} is not between 0 and 1"),
+        )
+        .hint("write 0.9"));
     }
     let mut allow = Vec::new();
     for list in entry.allowlist.iter().chain(&entry.allowlists) {
@@ -243,16 +291,32 @@ fn rule(source: &Source<'_>, at: usize, entry: &RuleEntry, base: Option<&Rule>) 
             .clone()
             .or_else(|| base.map(|base| base.entity.clone()))
             .unwrap_or_else(|| "secret".to_owned()),
-        severity: entry.severity.or(base.map(|base| base.severity)).unwrap_or(Severity::High),
+        severity: entry
+            .severity
+            .or(base.map(|base| base.severity))
+            .unwrap_or(Severity::High),
         confidence,
         invalid: entry.invalid.unwrap_or(0.3).clamp(0.0, 1.0),
         validator: validator.or(base.and_then(|base| base.validator)),
         context: entry.context.clone(),
-        pattern: written.map(|(_, _, regex)| Pattern::new(regex, &keywords)),
-        secret_group: if entry.secret_group > 0 { entry.secret_group } else { base.map_or(0, |base| base.secret_group) },
-        entropy: entry.entropy.or(base.map(|base| base.entropy)).unwrap_or(0.0),
+        pattern: written.map(|(_, _, regex)| match place {
+            Place::Token => Pattern::to_word_end(regex),
+            _ => Pattern::new(regex, &keywords),
+        }),
+        secret_group: if entry.secret_group > 0 {
+            entry.secret_group
+        } else {
+            base.map_or(0, |base| base.secret_group)
+        },
+        entropy: entry
+            .entropy
+            .or(base.map(|base| base.entropy))
+            .unwrap_or(0.0),
         keywords,
-        path: entry.path.as_ref().map(|path| Pattern::new(path.get_ref().clone(), &[])),
+        path: entry
+            .path
+            .as_ref()
+            .map(|path| Pattern::new(path.get_ref().clone(), &[])),
         allow,
         place,
         max_len,

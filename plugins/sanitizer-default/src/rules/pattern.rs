@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
+use regex_automata::MatchKind;
 use regex_automata::meta;
 use regex_automata::util::syntax;
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, Look};
 
 use super::{required, translate};
 
@@ -22,10 +23,15 @@ fn syntax_config(unicode: bool) -> syntax::Config {
 /// Reads an expression in Go's syntax.
 pub(crate) fn parse(pattern: &str) -> Result<Hir, String> {
     let pattern = translate::from_go(pattern);
-    syntax::parse_with(&pattern, &syntax_config(false))
-        // Characters beyond ASCII in a class need Unicode; the ASCII meaning of `\w` is then given up.
-        .or_else(|_| syntax::parse_with(&pattern, &syntax_config(true)))
-        .map_err(|error| reason(&error.to_string()))
+    let read = |unicode| {
+        syntax::parse_with(&pattern, &syntax_config(unicode))
+            .map_err(|error| reason(&error.to_string()))
+    };
+    if let Ok(hir) = read(false) {
+        return Ok(hir);
+    }
+    // Characters beyond ASCII in a class need Unicode; the ASCII meaning of `\w` is then given up.
+    read(true)
 }
 
 /// The last line of a syntax error is its reason; the lines before draw the place.
@@ -50,6 +56,7 @@ pub struct Compiled {
 pub struct Pattern {
     source: String,
     keywords: Vec<String>,
+    ends_word: bool,
     compiled: OnceLock<Result<Compiled, String>>,
 }
 
@@ -59,8 +66,31 @@ impl Pattern {
         Self {
             source: source.into(),
             keywords: keywords.to_vec(),
+            ends_word: false,
             compiled: OnceLock::new(),
         }
+    }
+
+    /// An expression whose matches end where a word ends, so that of several readings the one that reaches the border
+    /// is taken.
+    pub fn to_word_end(source: impl Into<String>) -> Self {
+        Self {
+            ends_word: true,
+            ..Self::new(source, &[])
+        }
+    }
+
+    /// The expression, read.
+    ///
+    /// # Errors
+    /// The reason why it is wrong.
+    pub(crate) fn hir(&self) -> Result<Hir, String> {
+        let hir = parse(&self.source)?;
+        Ok(if self.ends_word {
+            Hir::concat(vec![hir, Hir::look(Look::WordEndHalfAscii)])
+        } else {
+            hir
+        })
     }
 
     /// The expression as it was written.
@@ -75,11 +105,11 @@ impl Pattern {
     pub fn compiled(&self) -> Result<&Compiled, String> {
         self.compiled
             .get_or_init(|| {
-                let hir = parse(&self.source)?;
+                let hir = self.hir()?;
                 Ok(Compiled {
                     longest: hir.properties().maximum_len(),
                     before: required::bytes_before(&hir, &self.keywords),
-                    regex: build(&[hir])?,
+                    regex: build(&[hir], MatchKind::LeftmostFirst)?,
                 })
             })
             .as_ref()
@@ -92,19 +122,22 @@ impl Pattern {
     }
 }
 
-/// One program for several expressions, told apart by their place.
-pub(crate) fn build(hirs: &[Hir]) -> Result<meta::Regex, String> {
+/// One program for several expressions, told apart by their place: with [`MatchKind::All`], all that match are told;
+/// with the other kind the first that matches ends the search.
+pub(crate) fn build(hirs: &[Hir], kind: MatchKind) -> Result<meta::Regex, String> {
     meta::Builder::new()
         .configure(
             meta::Config::new()
+                .match_kind(kind)
                 .utf8_empty(false)
                 .nfa_size_limit(Some(SIZE_LIMIT))
                 .hybrid_cache_capacity(4 << 20),
         )
         .build_many_from_hir(hirs)
         .map_err(|error| {
-            error
-                .size_limit()
-                .map_or_else(|| error.to_string(), |limit| format!("its program is larger than {limit} bytes"))
+            error.size_limit().map_or_else(
+                || error.to_string(),
+                |limit| format!("its program is larger than {limit} bytes"),
+            )
         })
 }

@@ -3,7 +3,7 @@
 //! A keyword finds the place where an expression is worth trying. How far around it depends on two things that are
 //! read off the expression: how long a match can be, and how many bytes can come before the keyword.
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, ClassBytesRange, Hir, HirKind};
 
 /// So many different beginnings of a literal are followed; beyond, the expression counts as unknown.
 const MOST_RUNS: usize = 64;
@@ -14,29 +14,35 @@ pub(super) fn bytes_before(hir: &Hir, keywords: &[String]) -> Option<usize> {
     if keywords.iter().any(String::is_empty) {
         return None;
     }
-    walk(hir, keywords)
+    follow(hir, vec![Vec::new()], keywords)
 }
 
-fn walk(hir: &Hir, keywords: &[String]) -> Option<usize> {
-    if let Some(runs) = expand(hir) {
-        return all_hold(&runs, keywords).then_some(longest(&runs));
-    }
-    match hir.kind() {
-        HirKind::Capture(capture) => walk(&capture.sub, keywords),
-        HirKind::Repetition(repetition) if repetition.min > 0 => walk(&repetition.sub, keywords),
-        HirKind::Alternation(branches) => branches
+/// As [`bytes_before`], for what stands right behind one of `lead`, which counts as part of it.
+fn follow(hir: &Hir, lead: Vec<Vec<u8>>, keywords: &[String]) -> Option<usize> {
+    if let HirKind::Alternation(branches) = hir.kind() {
+        return branches
             .iter()
-            .map(|branch| walk(branch, keywords))
-            .try_fold(0, |most, before| Some(most.max(before?))),
-        HirKind::Concat(parts) => concat(parts, keywords),
-        _ => None,
+            .map(|branch| follow(branch, lead.clone(), keywords))
+            .try_fold(0, |most, before| Some(most.max(before?)));
+    }
+    let mut parts = Vec::new();
+    flatten(hir, &mut parts);
+    sequence(&parts, lead, keywords)
+}
+
+/// The parts of a sequence; groups only matter to who reads the match.
+fn flatten<'a>(hir: &'a Hir, parts: &mut Vec<&'a Hir>) {
+    match hir.kind() {
+        HirKind::Concat(inner) => inner.iter().for_each(|part| flatten(part, parts)),
+        HirKind::Capture(capture) => flatten(&capture.sub, parts),
+        _ => parts.push(hir),
     }
 }
 
 /// Follows a sequence: literals that touch are joined, whatever has no few values breaks them.
-fn concat(parts: &[Hir], keywords: &[String]) -> Option<usize> {
+fn sequence(parts: &[&Hir], lead: Vec<Vec<u8>>, keywords: &[String]) -> Option<usize> {
     let mut before = Some(0usize);
-    let mut runs = vec![Vec::new()];
+    let mut runs = lead;
     for part in parts {
         if let Some(next) = expand(part)
             && runs.len() * next.len() <= MOST_RUNS
@@ -47,12 +53,20 @@ fn concat(parts: &[Hir], keywords: &[String]) -> Option<usize> {
             }
             continue;
         }
-        let run = longest(&runs);
-        if let Some(inner) = walk(part, keywords) {
-            return before.map(|before| before + run + inner);
+        let inner = match part.kind() {
+            HirKind::Alternation(_) => follow(part, runs.clone(), keywords),
+            HirKind::Repetition(repetition) if repetition.min > 0 && expand(part).is_none() => {
+                follow(&repetition.sub, runs.clone(), keywords)
+            }
+            _ => None,
+        };
+        if let Some(inner) = inner {
+            return before.map(|before| before + inner);
         }
         let length = part.properties().maximum_len();
-        before = before.zip(length).map(|(before, length)| before + run + length);
+        before = before
+            .zip(length)
+            .map(|(before, length)| before + longest(&runs) + length);
         runs = vec![Vec::new()];
     }
     None
@@ -122,7 +136,7 @@ fn expand_class(class: &Class) -> Option<Vec<Vec<u8>>> {
     let mut bytes: Vec<u8> = match class {
         Class::Bytes(class) => {
             let ranges = class.ranges();
-            let count: usize = ranges.iter().map(|range| range.len()).sum();
+            let count: usize = ranges.iter().map(ClassBytesRange::len).sum();
             if count > 16 {
                 return None;
             }
@@ -149,21 +163,28 @@ fn expand_class(class: &Class) -> Option<Vec<Vec<u8>>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::bytes_before;
     use crate::rules::pattern::parse;
 
     #[test]
     fn finds_what_a_match_must_hold_and_how_far_in() {
-        let cases: [(&str, &[&str], Option<usize>); 8] = [
+        let cases: [(&str, &[&str], Option<usize>); 10] = [
             (r"(?i)ghp_[0-9a-z]{36}", &["ghp_"], Some(4)),
             (r"\bxox[bp]-\d+", &["xoxb-", "xoxp-"], Some(5)),
             (r"\bxox[bps]-\d+", &["xoxb-", "xoxp-"], None),
-            (r"(?i)[\w.-]{0,50}?(?:adafruit)x{0,20}", &["adafruit"], Some(58)),
+            (
+                r"(?i)[\w.-]{0,50}?(?:adafruit)x{0,20}",
+                &["adafruit"],
+                Some(58),
+            ),
             (r"\w*adafruit", &["adafruit"], None),
             (r"(pat[[:alnum:]]{14})", &["airtable"], None),
             (r"(?:aaa|bbb)\d", &["aaa", "bb"], Some(3)),
             (r"(?:a-)?key", &["key"], Some(5)),
+            (r"\$(?:2[ab]\$\d+|6\$\w+)", &["$2", "$6$"], Some(3)),
+            (r"'(\d{9}=)'", &["='"], Some(12)),
         ];
         for (pattern, keywords, expected) in cases {
             let keywords: Vec<String> = keywords.iter().map(|&word| word.to_owned()).collect();

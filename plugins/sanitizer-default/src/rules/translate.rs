@@ -120,6 +120,7 @@ fn is_repetition(rest: &[char]) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::from_go;
 

@@ -27,32 +27,23 @@ pub(super) fn search(found: &mut Found<'_>, rule: usize) -> Result<()> {
 
 /// Every `.` and `:` that could be within an address.
 fn separators(text: &[u8]) -> impl Iterator<Item = usize> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        while at < text.len() {
-            if let Some(block) = text.get(at..at + 64)
-                && !block.iter().fold(false, |any, &byte| any | (byte == b'.') | (byte == b':'))
-            {
-                at += 64;
-                continue;
-            }
-            let place = at;
-            at += 1;
-            let hit = match text[place] {
-                b'.' => place > 0 && text[place - 1].is_ascii_digit() && text.get(at).is_some_and(u8::is_ascii_digit),
-                b':' => text.get(at).is_some_and(|&byte| byte == b':' || byte.is_ascii_hexdigit()),
-                _ => false,
-            };
-            if hit {
-                return Some(place);
-            }
+    memchr::memchr2_iter(b'.', b':', text).filter(|&place| {
+        let next = text.get(place + 1);
+        if text[place] == b'.' {
+            place > 0 && text[place - 1].is_ascii_digit() && next.is_some_and(u8::is_ascii_digit)
+        } else {
+            next.is_some_and(|&byte| byte == b':' || byte.is_ascii_hexdigit())
         }
-        None
     })
 }
 
 fn ipv4(text: &[u8], place: usize, done: usize) -> Option<(usize, usize, f32)> {
-    let digits = text[done..place].iter().rev().take(4).take_while(|byte| byte.is_ascii_digit()).count();
+    let digits = text[done..place]
+        .iter()
+        .rev()
+        .take(4)
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
     let start = place - digits;
     let before = start.checked_sub(1).map(|place| text[place]);
     if before.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte)) {
@@ -60,12 +51,21 @@ fn ipv4(text: &[u8], place: usize, done: usize) -> Option<(usize, usize, f32)> {
     }
     let end = start + ipv4_length(&text[start..])?;
     // Four small numbers are as often a version.
-    let small = text[start..end].iter().filter(|byte| byte.is_ascii_digit()).count() <= 5;
+    let small = text[start..end]
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .count()
+        <= 5;
     Some((start, end, if small { 0.6 } else { 0.9 }))
 }
 
 fn ipv6(text: &[u8], place: usize, done: usize) -> Option<(usize, usize, f32)> {
-    let digits = text[done..place].iter().rev().take(5).take_while(|byte| byte.is_ascii_hexdigit()).count();
+    let digits = text[done..place]
+        .iter()
+        .rev()
+        .take(5)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
     let start = place - digits;
     let before = start.checked_sub(1).map(|place| text[place]);
     if before.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_:.".contains(&byte)) {
@@ -74,11 +74,15 @@ fn ipv6(text: &[u8], place: usize, done: usize) -> Option<(usize, usize, f32)> {
     let rest = &text[start..(start + 64).min(text.len())];
     let length = ipv6_length(rest)?;
     let address = &rest[..length];
-    let groups = address.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
+    let groups = address
+        .iter()
+        .filter(|byte| byte.is_ascii_hexdigit())
+        .count();
     let next = text.get(start + length);
     // Slices (`x[::2]`) and paths of modules look like the shortest addresses.
     if groups <= 1 {
-        let code = before.is_some_and(|byte| b"[(,<".contains(&byte)) || next.is_some_and(|&byte| b"-<*{(".contains(&byte));
+        let code = before.is_some_and(|byte| b"[(,<".contains(&byte))
+            || next.is_some_and(|&byte| b"-<*{(".contains(&byte));
         return (!code).then_some((start, start + length, 0.5));
     }
     Some((start, start + length, 0.9))

@@ -47,7 +47,11 @@ impl Keywords {
                 next
             })
         };
-        for (number, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.place == Place::Keyword) {
+        for (number, rule) in rules
+            .iter()
+            .enumerate()
+            .filter(|(_, rule)| rule.place == Place::Keyword)
+        {
             if rule.keywords.iter().all(String::is_empty) {
                 everywhere.push(number);
             }
@@ -71,7 +75,10 @@ impl Keywords {
             .start_kind(StartKind::Unanchored)
             .prefilter(false)
             .build(&patterns)
-            .map_err(|error| Error::config("the keywords of the rules cannot be joined to one search").because(&error))?;
+            .map_err(|error| {
+                Error::config("the keywords of the rules cannot be joined to one search")
+                    .because(&error)
+            })?;
         Ok(Self {
             automaton,
             rules: of,
@@ -86,7 +93,11 @@ impl Keywords {
     }
 
     /// All keywords in `text`; `look` is asked at each that may be part of a credential's name.
-    pub(super) fn find(&self, text: &[u8], mut look: impl FnMut(assignment::Hit) -> Option<Value>) -> Hits {
+    pub(super) fn find(
+        &self,
+        text: &[u8],
+        mut look: impl FnMut(assignment::Hit) -> Option<Value>,
+    ) -> Hits {
         let mut hits = Hits {
             of_rules: Vec::new(),
             assignments: Vec::new(),
@@ -107,7 +118,11 @@ impl Keywords {
                 let start = end - dfa.pattern_len(pattern);
                 let pattern = pattern.as_usize();
                 hits.of_rules
-                    .extend(self.rules[pattern].iter().map(|&rule| Hit { rule, start, end }));
+                    .extend(
+                        self.rules[pattern]
+                            .iter()
+                            .map(|&rule| Hit { rule, start, end }),
+                    );
                 if self.names[pattern] && start >= done {
                     let hit = assignment::Hit { start, end };
                     if let Some(value) = look(hit) {

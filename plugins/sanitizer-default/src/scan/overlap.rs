@@ -13,7 +13,9 @@ pub(super) fn tidy(mut spans: Vec<Span>, rules: &[Rule], text: &[u8]) -> Vec<Spa
             .cmp(&(b.start, b.end, b.rule))
             .then(b.confidence.total_cmp(&a.confidence))
     });
-    spans.dedup_by(|later, kept| (later.start, later.end, later.rule) == (kept.start, kept.end, kept.rule));
+    spans.dedup_by(|later, kept| {
+        (later.start, later.end, later.rule) == (kept.start, kept.end, kept.rule)
+    });
     let keep: Vec<bool> = (0..spans.len())
         .map(|place| !is_needless(place, &spans, rules, text))
         .collect();
@@ -33,19 +35,26 @@ fn is_needless(place: usize, spans: &[Span], rules: &[Rule], text: &[u8]) -> boo
     let near = |other: &Span| other.start < span.end && span.start < other.end;
     let longest = rules[span.rule].max_len;
     let before = spans[..place].iter().rev().take(64);
-    let after = spans[place + 1..].iter().take_while(|other| other.start < span.end + longest);
-    before.chain(after).filter(|other| other.rule != span.rule && near(other)).any(|other| {
-        let better = &rules[other.rule];
-        let covers = other.start <= span.start && span.end <= other.end;
-        let wider = other.end - other.start > span.end - span.start;
-        if rule.foreign {
-            // As gitleaks filters: on one line, within the other's secret.
-            return !better.is_generic() && covers && !text[other.start..span.start].contains(&b'\n');
-        }
-        if rule.is_generic() {
-            let most = (other.end - other.start) * 10 >= (span.end - span.start) * 6;
-            return !better.is_generic() && better.entity == rule.entity && (covers || most);
-        }
-        covers && wider && other.confidence >= span.confidence
-    })
+    let after = spans[place + 1..]
+        .iter()
+        .take_while(|other| other.start < span.end + longest);
+    before
+        .chain(after)
+        .filter(|other| other.rule != span.rule && near(other))
+        .any(|other| {
+            let better = &rules[other.rule];
+            let covers = other.start <= span.start && span.end <= other.end;
+            let wider = other.end - other.start > span.end - span.start;
+            if rule.foreign {
+                // As gitleaks filters: on one line, within the other's secret.
+                return !better.is_generic()
+                    && covers
+                    && !text[other.start..span.start].contains(&b'\n');
+            }
+            if rule.is_generic() {
+                let most = (other.end - other.start) * 10 >= (span.end - span.start) * 6;
+                return !better.is_generic() && better.entity == rule.entity && (covers || most);
+            }
+            covers && wider && other.confidence >= span.confidence
+        })
 }

@@ -4,14 +4,17 @@
 //! has digits near, which ends as soon as none of them can match any more.
 
 use codex_plugin_api::Result;
-use regex_automata::{Anchored, Input, PatternSet, meta::Regex};
+use regex_automata::{Anchored, Input, MatchKind, PatternSet, meta::Regex};
 use std::sync::OnceLock;
 
 use super::{Found, broken, window};
 use crate::rules::{Place, Rule, pattern};
 
-/// No rule of this kind matches fewer digits.
+/// No rule of this kind matches fewer digits, save in words that have letters too: four there, and any number in words
+/// as long as addresses of wallets.
 const FEWEST_DIGITS: usize = 5;
+const FEWEST_AMONG_LETTERS: usize = 4;
+const LONG_WORD: usize = 25;
 /// The digits are looked for in so many bytes from the beginning of a word.
 const REACH: usize = 40;
 
@@ -19,34 +22,32 @@ const REACH: usize = 40;
 #[derive(Debug)]
 pub(super) struct Tokens {
     rules: Vec<usize>,
-    sources: Vec<String>,
     joined: OnceLock<std::result::Result<Regex, String>>,
 }
 
 impl Tokens {
     pub(super) fn new(rules: &[Rule]) -> Option<Self> {
-        let (numbers, sources): (Vec<usize>, Vec<String>) = rules
-            .iter()
-            .enumerate()
-            .filter(|(_, rule)| rule.place == Place::Token)
-            .filter_map(|(number, rule)| Some((number, rule.pattern.as_ref()?.source().to_owned())))
-            .unzip();
+        let numbers: Vec<usize> = (0..rules.len())
+            .filter(|&number| {
+                rules[number].place == Place::Token && rules[number].pattern.is_some()
+            })
+            .collect();
         (!numbers.is_empty()).then(|| Self {
             rules: numbers,
-            sources,
             joined: OnceLock::new(),
         })
     }
 
-    fn joined(&self) -> Result<&Regex> {
+    fn joined(&self, rules: &[Rule]) -> Result<&Regex> {
         self.joined
             .get_or_init(|| {
                 let hirs = self
-                    .sources
+                    .rules
                     .iter()
-                    .map(|source| pattern::parse(source))
+                    .filter_map(|&number| rules[number].pattern.as_ref())
+                    .map(pattern::Pattern::hir)
                     .collect::<std::result::Result<Vec<_>, _>>()?;
-                pattern::build(&hirs)
+                pattern::build(&hirs, MatchKind::All)
             })
             .as_ref()
             .map_err(|reason| broken("numbers", reason))
@@ -61,10 +62,10 @@ impl Tokens {
             let start = word_start(text, digit, at);
             let end = word_end(text, digit);
             at = end;
-            if !has_digits(text, start) {
+            if !is_worth_trying(text, start..end) {
                 continue;
             }
-            let joined = self.joined()?;
+            let joined = self.joined(&found.engine.rules)?;
             for start in starts(text, start) {
                 self.try_at(found, joined, start, &mut set, &mut ends)?;
             }
@@ -85,7 +86,10 @@ impl Tokens {
             return Ok(());
         }
         set.clear();
-        joined.which_overlapping_matches(&Input::new(text).range(start..).anchored(Anchored::Yes), set);
+        joined.which_overlapping_matches(
+            &Input::new(text).range(start..).anchored(Anchored::Yes),
+            set,
+        );
         for index in set.iter() {
             let index = index.as_usize();
             let number = self.rules[index];
@@ -93,7 +97,9 @@ impl Tokens {
             let Some(pattern) = rule.pattern.as_ref().filter(|_| start >= ends[index]) else {
                 continue;
             };
-            let compiled = pattern.compiled().map_err(|reason| broken(&rule.id, &reason))?;
+            let compiled = pattern
+                .compiled()
+                .map_err(|reason| broken(&rule.id, &reason))?;
             let input = Input::new(text).range(start..).anchored(Anchored::Yes);
             let Some(matched) = compiled.regex.search(&input) else {
                 continue;
@@ -115,7 +121,10 @@ impl Tokens {
 fn next_digit(text: &[u8], mut at: usize) -> Option<usize> {
     const BLOCK: usize = 64;
     while let Some(block) = text.get(at..at + BLOCK) {
-        if block.iter().fold(false, |any, byte| any | byte.is_ascii_digit()) {
+        if block
+            .iter()
+            .fold(false, |any, byte| any | byte.is_ascii_digit())
+        {
             break;
         }
         at += BLOCK;
@@ -144,8 +153,15 @@ fn word_end(text: &[u8], digit: usize) -> usize {
         .map_or(text.len(), |place| digit + place)
 }
 
-fn has_digits(text: &[u8], start: usize) -> bool {
-    text[start..(start + REACH).min(text.len())]
+fn is_worth_trying(text: &[u8], word: std::ops::Range<usize>) -> bool {
+    let digits = text[word.clone()]
+        .iter()
+        .filter(|byte| byte.is_ascii_digit())
+        .count();
+    if word.len() >= LONG_WORD || (digits >= FEWEST_AMONG_LETTERS && digits < word.len()) {
+        return true;
+    }
+    text[word.start..(word.start + REACH).min(text.len())]
         .iter()
         .take_while(|&&byte| byte.is_ascii_alphanumeric() || b" -./()+:_,".contains(&byte))
         .filter(|byte| byte.is_ascii_digit())
@@ -158,12 +174,19 @@ fn starts(text: &[u8], start: usize) -> impl Iterator<Item = usize> {
     let sign = start
         .checked_sub(1)
         .filter(|&place| b"+(".contains(&text[place]))
-        .map(|place| place - usize::from(place > 0 && text[place] == b'(' && text[place - 1] == b'+'));
+        .map(|place| {
+            place - usize::from(place > 0 && text[place] == b'(' && text[place - 1] == b'+')
+        });
     let letters = start
         .checked_sub(1)
         .filter(|&place| b" -".contains(&text[place]))
         .and_then(|border| {
-            let count = text[..border].iter().rev().take(5).take_while(|byte| byte.is_ascii_alphabetic()).count();
+            let count = text[..border]
+                .iter()
+                .rev()
+                .take(5)
+                .take_while(|byte| byte.is_ascii_alphabetic())
+                .count();
             (1..=4).contains(&count).then(|| border - count)
         });
     [letters, sign, Some(start)].into_iter().flatten()

@@ -16,11 +16,14 @@ pub(super) fn search(found: &mut Found<'_>, number: usize, hits: Option<&[Hit]>)
         return Ok(());
     }
     let Some(pattern) = &rule.pattern else {
-        // The path was all that the rule asks for: the whole text is the finding.
-        return found.push(number, 0..text.len(), 0..text.len(), rule.confidence);
+        found.whole(number);
+        return Ok(());
     };
-    let compiled = pattern.compiled().map_err(|reason| broken(&rule.id, &reason))?;
-    let (Some(hits), Some(before), Some(longest)) = (hits, compiled.before, compiled.longest) else {
+    let compiled = pattern
+        .compiled()
+        .map_err(|reason| broken(&rule.id, &reason))?;
+    let (Some(hits), Some(before), Some(longest)) = (hits, compiled.before, compiled.longest)
+    else {
         return within(found, number, &compiled.regex, 0, text.len());
     };
     let around = |hit: &Hit| {
@@ -52,14 +55,26 @@ fn path_fits(rule: &Rule, path: Option<&str>) -> std::result::Result<bool, Strin
     }
 }
 
-fn within(found: &mut Found<'_>, number: usize, regex: &Regex, start: usize, end: usize) -> Result<()> {
+fn within(
+    found: &mut Found<'_>,
+    number: usize,
+    regex: &Regex,
+    start: usize,
+    end: usize,
+) -> Result<()> {
     within_from(found, number, regex, start, end).map(|_| ())
 }
 
 /// All matches between two places, each beginning where the last ended; where the last one ended.
 ///
 /// The expression sees what is around the window, so that `\b` and `$` mean what they mean in the whole text.
-fn within_from(found: &mut Found<'_>, number: usize, regex: &Regex, start: usize, end: usize) -> Result<usize> {
+fn within_from(
+    found: &mut Found<'_>,
+    number: usize,
+    regex: &Regex,
+    start: usize,
+    end: usize,
+) -> Result<usize> {
     let rule = found.rule(number);
     let text = found.bytes();
     let mut at = start;
@@ -68,7 +83,11 @@ fn within_from(found: &mut Found<'_>, number: usize, regex: &Regex, start: usize
             break;
         };
         let matched = matched.range();
-        at = if matched.is_empty() { matched.end + 1 } else { matched.end };
+        at = if matched.is_empty() {
+            matched.end + 1
+        } else {
+            matched.end
+        };
         let secret = secret(rule, regex, text, &matched);
         if let Some(secret) = secret {
             found.push(number, secret, matched, rule.confidence)?;
@@ -86,7 +105,11 @@ pub(super) fn secret(
 ) -> Option<std::ops::Range<usize>> {
     let bytes = &text[matched.clone()];
     let lead = bytes.iter().take_while(|&&byte| byte == b'\n').count();
-    let trail = bytes[lead..].iter().rev().take_while(|&&byte| byte == b'\n').count();
+    let trail = bytes[lead..]
+        .iter()
+        .rev()
+        .take_while(|&&byte| byte == b'\n')
+        .count();
     let whole = matched.start + lead..matched.end - trail;
     let groups = regex.static_captures_len().unwrap_or(2);
     if groups < 2 {
@@ -98,7 +121,9 @@ pub(super) fn secret(
         return Some(whole);
     }
     if rule.secret_group > 0 {
-        return captures.get_group(rule.secret_group).map(|span| span.range());
+        return captures
+            .get_group(rule.secret_group)
+            .map(|span| span.range());
     }
     (1..captures.group_len())
         .filter_map(|group| captures.get_group(group))
