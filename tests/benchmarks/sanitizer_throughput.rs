@@ -1,4 +1,5 @@
-//! Measures how fast texts are scanned on one core: `sanitizer_throughput FILE…`, in MB/s of processor time.
+//! Measures how fast texts are scanned on one core: `sanitizer_throughput [--only CHOICE] [--times N] FILE…`, in
+//! MB/s of processor time, the best of three runs or of N.
 //!
 //! Files are read first and scanned as chunks of about 1 MiB, as the host gives them; processor time, because the machine
 //! may have other work.
@@ -9,6 +10,8 @@ use std::time::Instant;
 
 use codex_plugin_sanitizer_default::rules::builtin::{Family, load_families};
 use codex_plugin_sanitizer_default::scan::Engine;
+
+const USAGE: &str = "usage: sanitizer_throughput [--only CHOICE] [--times N] FILE…";
 
 /// Processor time of this process in seconds, where the system tells; else the wall's.
 fn processor_time(start: Instant) -> f64 {
@@ -63,11 +66,25 @@ const CHOICES: [Choice; 3] = [
 
 fn main() -> Result<(), String> {
     let start = Instant::now();
-    let paths: Vec<String> = std::env::args().skip(1).collect();
-    if paths.is_empty() {
-        return Err("usage: sanitizer_throughput FILE…".to_owned());
+    let (mut paths, mut only, mut times) = (Vec::new(), None, 3);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--only" => only = arguments.next(),
+            "--times" => {
+                times = arguments
+                    .next()
+                    .and_then(|times| times.parse().ok())
+                    .ok_or(USAGE)?
+            }
+            _ => paths.push(argument),
+        }
     }
-    for (name, wanted) in CHOICES {
+    if paths.is_empty() {
+        return Err(USAGE.to_owned());
+    }
+    let wanted = |(name, _): &Choice| only.as_deref().is_none_or(|only| only == *name);
+    for (name, wanted) in CHOICES.into_iter().filter(wanted) {
         let before = processor_time(start);
         let engine = load_families(|family| wanted.contains(&family))
             .and_then(Engine::new)
@@ -80,7 +97,7 @@ fn main() -> Result<(), String> {
             let megabytes = text.len() as f64 / 1e6;
             let mut best = f64::INFINITY;
             let mut findings = 0;
-            for _ in 0..3 {
+            for _ in 0..times {
                 let before = processor_time(start);
                 findings = scan(&engine, &text)?;
                 best = best.min(processor_time(start) - before);

@@ -6,6 +6,7 @@
 //! expressions have no bound or whose keyword is not part of the match: those look at the whole text, as gitleaks does.
 
 pub mod address;
+mod digits;
 mod keywords;
 mod overlap;
 mod token;

@@ -7,7 +7,7 @@ use codex_plugin_api::Result;
 use regex_automata::{Anchored, Input, MatchKind, PatternSet, meta::Regex};
 use std::sync::OnceLock;
 
-use super::{Found, broken, window};
+use super::{Found, broken, digits, window};
 use crate::rules::{Place, Rule, pattern};
 
 /// No rule of this kind matches fewer digits, save in words that have letters too: four there, and any number in words
@@ -58,7 +58,7 @@ impl Tokens {
         let mut set = PatternSet::new(self.rules.len());
         let mut ends = vec![0; self.rules.len()];
         let mut at = 0;
-        while let Some(digit) = next_digit(text, at) {
+        while let Some(digit) = digits::next(text, at) {
             let start = word_start(text, digit, at);
             let end = word_end(text, digit);
             at = end;
@@ -117,24 +117,6 @@ impl Tokens {
     }
 }
 
-/// The next digit; whole blocks without one are passed over at once.
-fn next_digit(text: &[u8], mut at: usize) -> Option<usize> {
-    const BLOCK: usize = 64;
-    while let Some(block) = text.get(at..at + BLOCK) {
-        if block
-            .iter()
-            .fold(false, |any, byte| any | byte.is_ascii_digit())
-        {
-            break;
-        }
-        at += BLOCK;
-    }
-    text[at.min(text.len())..]
-        .iter()
-        .position(u8::is_ascii_digit)
-        .map(|place| at + place)
-}
-
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
@@ -154,14 +136,15 @@ fn word_end(text: &[u8], digit: usize) -> usize {
 }
 
 fn is_worth_trying(text: &[u8], word: std::ops::Range<usize>) -> bool {
-    let digits = text[word.clone()]
-        .iter()
-        .filter(|byte| byte.is_ascii_digit())
-        .count();
+    let digits = digits::count(&text[word.clone()]);
     if word.len() >= LONG_WORD || (digits >= FEWEST_AMONG_LETTERS && digits < word.len()) {
         return true;
     }
-    text[word.start..(word.start + REACH).min(text.len())]
+    let reach = &text[word.start..(word.start + REACH).min(text.len())];
+    if digits::count(reach) < FEWEST_DIGITS {
+        return false;
+    }
+    reach
         .iter()
         .take_while(|&&byte| byte.is_ascii_alphanumeric() || b" -./()+:_,".contains(&byte))
         .filter(|byte| byte.is_ascii_digit())
