@@ -1,4 +1,4 @@
-//! Measures how fast texts are scanned on one core: `sanitizer_throughput [--only CHOICE] [--times N] FILE…`, in
+//! Measures how fast texts are scanned on one core: `sanitizer_throughput [--only CHOICE] [--times N] [--slowest N] FILE…`, in
 //! MB/s of processor time, the best of three runs or of N.
 //!
 //! Files are read first and scanned as chunks of about 1 MiB, as the host gives them; processor time, because the machine
@@ -11,7 +11,7 @@ use std::time::Instant;
 use codex_plugin_sanitizer_default::rules::builtin::{Family, load_families};
 use codex_plugin_sanitizer_default::scan::Engine;
 
-const USAGE: &str = "usage: sanitizer_throughput [--only CHOICE] [--times N] FILE…";
+const USAGE: &str = "usage: sanitizer_throughput [--only CHOICE] [--times N] [--slowest N] FILE…";
 
 /// Processor time of this process in seconds, where the system tells; else the wall's.
 fn processor_time(start: Instant) -> f64 {
@@ -49,6 +49,32 @@ fn scan(engine: &Engine, text: &str) -> Result<usize, String> {
     })
 }
 
+/// The rules that cost most, each alone, in nanoseconds a byte.
+fn slowest(text: &str, wanted: &[Family], count: usize) -> Result<(), String> {
+    let load =
+        || load_families(|family| wanted.contains(&family)).map_err(|error| error.to_string());
+    let mut costs = Vec::new();
+    for number in 0..load()?.rules.len() {
+        let mut set = load()?;
+        set.rules = vec![set.rules.swap_remove(number)];
+        let id = set.rules[0].id.clone();
+        let engine = Engine::new(set);
+        let start = Instant::now();
+        let before = processor_time(start);
+        let findings = scan(&engine, text)?;
+        costs.push((
+            (processor_time(start) - before) * 1e9 / text.len() as f64,
+            id,
+            findings,
+        ));
+    }
+    costs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    for (cost, id, findings) in costs.into_iter().take(count) {
+        println!("    {cost:.2} ns a byte, {findings} findings: {id}");
+    }
+    Ok(())
+}
+
 /// What is measured: its name, and which families of rules it has.
 type Choice = (&'static str, &'static [Family]);
 
@@ -64,46 +90,76 @@ const CHOICES: [Choice; 3] = [
     ),
 ];
 
-fn main() -> Result<(), String> {
-    let start = Instant::now();
-    let (mut paths, mut only, mut times) = (Vec::new(), None, 3);
+/// What the command line asks for.
+struct Options {
+    only: Option<String>,
+    times: usize,
+    slowest: usize,
+    paths: Vec<String>,
+}
+
+fn options() -> Result<Options, String> {
+    let mut options = Options {
+        only: None,
+        times: 3,
+        slowest: 0,
+        paths: Vec::new(),
+    };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse().ok());
         match argument.as_str() {
-            "--only" => only = arguments.next(),
-            "--times" => {
-                times = arguments
-                    .next()
-                    .and_then(|times| times.parse().ok())
-                    .ok_or(USAGE)?
-            }
-            _ => paths.push(argument),
+            "--times" => options.times = number().ok_or(USAGE)?,
+            "--slowest" => options.slowest = number().ok_or(USAGE)?,
+            "--only" => options.only = Some(arguments.next().ok_or(USAGE)?),
+            _ => options.paths.push(argument),
         }
     }
-    if paths.is_empty() {
+    if options.paths.is_empty() {
         return Err(USAGE.to_owned());
     }
-    let wanted = |(name, _): &Choice| only.as_deref().is_none_or(|only| only == *name);
-    for (name, wanted) in CHOICES.into_iter().filter(wanted) {
+    Ok(options)
+}
+
+fn measure(
+    options: &Options,
+    engine: &Engine,
+    path: &str,
+    families: &[Family],
+) -> Result<(), String> {
+    let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let megabytes = text.len() as f64 / 1e6;
+    let mut best = f64::INFINITY;
+    let mut findings = 0;
+    for _ in 0..options.times {
+        let start = Instant::now();
         let before = processor_time(start);
-        let engine = load_families(|family| wanted.contains(&family))
-            .and_then(Engine::new)
-            .map_err(|error| error.to_string())?;
+        findings = scan(engine, &text)?;
+        best = best.min(processor_time(start) - before);
+    }
+    let speed = megabytes / best;
+    println!("  {path}: {speed:.0} MB/s, {findings} findings in {megabytes:.1} MB");
+    if options.slowest > 0 {
+        slowest(&text, families, options.slowest)?;
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), String> {
+    let options = options()?;
+    for (name, families) in CHOICES {
+        if options.only.as_deref().is_some_and(|only| only != name) {
+            continue;
+        }
+        let start = Instant::now();
+        let before = processor_time(start);
+        let set = load_families(|family| families.contains(&family));
+        let engine = Engine::new(set.map_err(|error| error.to_string())?);
         let ready = (processor_time(start) - before) * 1e3;
         println!("{name}: ready in {ready:.1} ms");
-        for path in &paths {
-            let bytes = std::fs::read(path).map_err(|error| format!("{path}: {error}"))?;
-            let text = String::from_utf8_lossy(&bytes);
-            let megabytes = text.len() as f64 / 1e6;
-            let mut best = f64::INFINITY;
-            let mut findings = 0;
-            for _ in 0..times {
-                let before = processor_time(start);
-                findings = scan(&engine, &text)?;
-                best = best.min(processor_time(start) - before);
-            }
-            let speed = megabytes / best;
-            println!("  {path}: {speed:.0} MB/s, {findings} findings in {megabytes:.1} MB");
+        for path in &options.paths {
+            measure(&options, &engine, path, families)?;
         }
     }
     Ok(())

@@ -30,7 +30,7 @@ pub(crate) struct Prompts {
 
 impl Prompts {
     /// Nothing when no rule needs a finder.
-    pub(crate) fn new(rules: &[Rule]) -> Result<Option<Self>> {
+    pub(crate) fn new(rules: &[Rule]) -> Option<Self> {
         let place = |id: &str| {
             rules
                 .iter()
@@ -39,15 +39,13 @@ impl Prompts {
         let invisible = place("prompt-invisible-text");
         let homoglyph = place("prompt-homoglyphs");
         let payload = place("prompt-encoded-payload");
-        if invisible.or(homoglyph).or(payload).is_none() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+        invisible.or(homoglyph).or(payload)?;
+        Some(Self {
             invisible,
             homoglyph,
             payload,
-            phrases: phrases(rules)?,
-        }))
+            phrases: phrases(rules),
+        })
     }
 
     pub(crate) fn search(&self, found: &mut Found<'_>) -> Result<()> {
@@ -147,21 +145,19 @@ fn base64_runs(text: &[u8], shortest: usize) -> impl Iterator<Item = std::ops::R
 }
 
 /// An engine with the phrases alone.
-fn phrases(rules: &[Rule]) -> Result<Option<(Box<Engine>, Vec<usize>)>> {
-    let places: Vec<usize> = rules
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| {
-            rule.entity == ENTITY && rule.place == Place::Keyword && rule.pattern.is_some()
-        })
-        .map(|(place, _)| place)
+fn phrases(rules: &[Rule]) -> Option<(Box<Engine>, Vec<usize>)> {
+    let is_phrase = |rule: &Rule| {
+        rule.entity == ENTITY && rule.place == Place::Keyword && rule.pattern.is_some()
+    };
+    let places: Vec<usize> = (0..rules.len())
+        .filter(|&place| is_phrase(&rules[place]))
         .collect();
     if places.is_empty() {
-        return Ok(None);
+        return None;
     }
     let set = RuleSet {
         rules: places.iter().map(|&place| rules[place].phrase()).collect(),
         allow: Vec::new(),
     };
-    Ok(Some((Box::new(Engine::new(set)?), places)))
+    Some((Box::new(Engine::new(set)), places))
 }

@@ -86,7 +86,7 @@ impl DefaultSanitizer {
             );
         }
         Ok(Self {
-            engine: Engine::new(set)?,
+            engine: Engine::new(set),
             least_confidence: config.least_confidence,
         })
     }

@@ -54,25 +54,22 @@ pub struct Engine {
 
 impl Engine {
     /// Makes the rules ready; their expressions are compiled when they are first needed.
-    ///
-    /// # Errors
-    /// When the keywords cannot be joined to one search.
-    pub fn new(set: RuleSet) -> Result<Self> {
+    pub fn new(set: RuleSet) -> Self {
         let place = |id: &str| {
             set.rules
                 .iter()
                 .position(|rule| rule.place == Place::Finder && rule.id == id)
         };
         let assignment = Assignment::new(place("generic-password"), place("generic-secret"));
-        Ok(Self {
-            keywords: Keywords::new(&set.rules, assignment.is_some())?,
+        Self {
+            keywords: Keywords::new(&set.rules, assignment.is_some()),
             tokens: Tokens::new(&set.rules),
             address: place("ip-address"),
-            prompts: Prompts::new(&set.rules)?,
+            prompts: Prompts::new(&set.rules),
             assignment,
             rules: set.rules,
             allow: set.allow,
-        })
+        }
     }
 
     /// The rules; spans refer to them by place.

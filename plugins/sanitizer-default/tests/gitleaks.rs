@@ -8,7 +8,7 @@ use codex_plugin_sanitizer_default::rules::{from_path, from_text};
 use codex_plugin_sanitizer_default::scan::Engine;
 
 fn found(file: &str, text: &str, path: Option<&str>) -> Vec<String> {
-    let engine = Engine::new(from_text("test.toml", file, true).unwrap()).unwrap();
+    let engine = Engine::new(from_text("test.toml", file, true).unwrap());
     engine
         .scan(text, path)
         .unwrap()
@@ -196,8 +196,7 @@ fn mistakes_are_named_with_their_place() {
 #[test]
 fn long_findings_of_unbounded_rules_come_in_pieces() {
     let engine =
-        Engine::new(from_text("x.toml", "[[rules]]\nid = 'a'\nregex = '''x+'''\n", true).unwrap())
-            .unwrap();
+        Engine::new(from_text("x.toml", "[[rules]]\nid = 'a'\nregex = '''x+'''\n", true).unwrap());
     let text = "x".repeat(40_000);
     let spans = engine.scan(&text, None).unwrap();
     assert!(

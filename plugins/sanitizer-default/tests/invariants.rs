@@ -118,7 +118,7 @@ fn spans_are_ordered_bounded_and_on_characters() {
         .flat_map(|rule| rule.examples.iter().chain(&rule.negative_examples))
         .cloned()
         .collect();
-    let engine = Engine::new(set).unwrap();
+    let engine = Engine::new(set);
     let mut random = Random(7);
     for _ in 0..4000 {
         check(&engine, &text(&mut random, &pieces));
@@ -133,7 +133,7 @@ fn a_finding_depends_on_its_neighbourhood_alone() {
         .iter()
         .flat_map(|rule| rule.examples.iter().cloned())
         .collect();
-    let engine = Engine::new(set).unwrap();
+    let engine = Engine::new(set);
     let far = "Nothing of interest is said in this line of the text.\n".repeat(40);
     for example in &examples {
         let near = format!("{far}\n{example}\n{far}");

@@ -113,7 +113,7 @@ fn main() -> Result<(), String> {
     .map_err(|error| error.to_string())?;
     println!("{} rules", set.rules.len());
     let program = Program {
-        engine: Engine::new(set).map_err(|error| error.to_string())?,
+        engine: Engine::new(set),
         least: options.least,
         misses: options.misses,
         own: options.rules.is_none(),

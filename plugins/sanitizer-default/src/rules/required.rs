@@ -137,7 +137,7 @@ fn expand_class(class: &Class) -> Option<Vec<Vec<u8>>> {
         Class::Bytes(class) => {
             let ranges = class.ranges();
             let count: usize = ranges.iter().map(ClassBytesRange::len).sum();
-            if count > 16 {
+            if count > 32 {
                 return None;
             }
             ranges
@@ -159,7 +159,7 @@ fn expand_class(class: &Class) -> Option<Vec<Vec<u8>>> {
     bytes.make_ascii_lowercase();
     bytes.sort_unstable();
     bytes.dedup();
-    (bytes.len() <= 8).then(|| bytes.into_iter().map(|byte| vec![byte]).collect())
+    (bytes.len() <= 16).then(|| bytes.into_iter().map(|byte| vec![byte]).collect())
 }
 
 #[cfg(test)]

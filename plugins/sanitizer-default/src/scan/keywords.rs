@@ -1,15 +1,15 @@
 //! One pass for the keywords of all rules.
 //!
-//! Nearly no place of a text is the beginning of a keyword, so each is settled by one look at four bytes
-//! ([`Beginnings`]). Only where that does not rule it out, an Aho-Corasick automaton is walked from there.
+//! Of every keyword, the four bytes that texts have least are what is looked for ([`Windows`]): one look at a table of
+//! bits settles nearly every place of a text. Only where it does not, the keywords that have those bytes are compared.
+
+mod windows;
 
 use std::collections::HashMap;
 
-use aho_corasick::{Anchored, StartKind, automaton::Automaton, dfa};
-use codex_plugin_api::{Error, Result};
-
 use crate::assignment::{self, Value};
 use crate::rules::{Place, Rule};
+use windows::Windows;
 
 /// A keyword of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,9 +26,10 @@ pub(super) struct Hits {
     pub(super) assignments: Vec<Value>,
 }
 
-/// What a keyword stands for.
-#[derive(Clone, Debug, Default)]
-struct Meaning {
+/// A keyword and what it stands for.
+#[derive(Clone, Debug)]
+struct Keyword {
+    bytes: Vec<u8>,
     rules: Vec<usize>,
     /// It may be part of the name of a credential.
     names: bool,
@@ -37,9 +38,8 @@ struct Meaning {
 /// The search.
 #[derive(Debug)]
 pub(super) struct Keywords {
-    beginnings: Beginnings,
-    automaton: dfa::DFA,
-    meanings: Vec<Meaning>,
+    windows: Windows,
+    all: Vec<Keyword>,
     /// Rules whose keyword is a single byte, which is too common for the pass over all.
     single: Vec<(u8, usize)>,
     everywhere: Vec<usize>,
@@ -47,16 +47,18 @@ pub(super) struct Keywords {
 
 impl Keywords {
     /// Joins the keywords of `rules`, and those of assignments.
-    pub(super) fn new(rules: &[Rule], with_assignments: bool) -> Result<Self> {
+    pub(super) fn new(rules: &[Rule], with_assignments: bool) -> Self {
         let mut places: HashMap<&str, usize> = HashMap::new();
-        let mut patterns: Vec<&str> = Vec::new();
-        let mut meanings: Vec<Meaning> = Vec::new();
+        let mut all: Vec<Keyword> = Vec::new();
         let (mut single, mut everywhere) = (Vec::new(), Vec::new());
-        let mut place = |word, meanings: &mut Vec<Meaning>| {
+        let mut place = |word, all: &mut Vec<Keyword>| {
             *places.entry(word).or_insert_with(|| {
-                patterns.push(word);
-                meanings.push(Meaning::default());
-                meanings.len() - 1
+                all.push(Keyword {
+                    bytes: word.as_bytes().to_vec(),
+                    rules: Vec::new(),
+                    names: false,
+                });
+                all.len() - 1
             })
         };
         for (number, rule) in rules.iter().enumerate() {
@@ -70,31 +72,21 @@ impl Keywords {
                 if let &[byte] = word.as_bytes() {
                     single.push((byte, number));
                 } else {
-                    let at = place(word.as_str(), &mut meanings);
-                    meanings[at].rules.push(number);
+                    let at = place(word.as_str(), &mut all);
+                    all[at].rules.push(number);
                 }
             }
         }
         for word in assignment::KEYWORDS.iter().filter(|_| with_assignments) {
-            let at = place(word, &mut meanings);
-            meanings[at].names = true;
+            let at = place(word, &mut all);
+            all[at].names = true;
         }
-        let automaton = dfa::DFA::builder()
-            .start_kind(StartKind::Anchored)
-            .ascii_case_insensitive(true)
-            .prefilter(false)
-            .build(&patterns)
-            .map_err(|error| {
-                Error::config("the keywords of the rules cannot be joined to one search")
-                    .because(&error)
-            })?;
-        Ok(Self {
-            beginnings: Beginnings::new(&patterns),
-            automaton,
-            meanings,
+        Self {
+            windows: Windows::new(all.iter().map(|keyword| &keyword.bytes[..])),
+            all,
             single,
             everywhere,
-        })
+        }
     }
 
     /// Rules without keywords, which are tried everywhere.
@@ -110,23 +102,28 @@ impl Keywords {
     ) -> Hits {
         let mut hits = Hits::default();
         let mut done = 0;
-        self.beginnings.each(text, |start| {
-            self.each_at(text, start, |meaning, end| {
-                let of_rules = meaning.rules.iter();
-                hits.of_rules
-                    .extend(of_rules.map(|&rule| Hit { rule, start, end }));
-                if meaning.names
-                    && start >= done
-                    && let Some(value) = look(assignment::Hit { start, end })
-                {
-                    done = value.start;
-                    hits.assignments.push(value);
-                }
-            });
+        self.windows.each(text, |number, start| {
+            let keyword = &self.all[number];
+            let end = start + keyword.bytes.len();
+            let is_there = text
+                .get(start..end)
+                .is_some_and(|bytes| bytes.eq_ignore_ascii_case(&keyword.bytes));
+            if !is_there {
+                return;
+            }
+            let rules = keyword.rules.iter();
+            hits.of_rules
+                .extend(rules.map(|&rule| Hit { rule, start, end }));
+            if keyword.names
+                && start >= done
+                && let Some(value) = look(assignment::Hit { start, end })
+            {
+                done = value.start;
+                hits.assignments.push(value);
+            }
         });
         for &(byte, rule) in &self.single {
-            let cases = [byte, byte.to_ascii_uppercase()];
-            let places = memchr::memchr2_iter(cases[0], cases[1], text);
+            let places = memchr::memchr2_iter(byte, byte.to_ascii_uppercase(), text);
             hits.of_rules.extend(places.map(|start| Hit {
                 rule,
                 start,
@@ -135,90 +132,6 @@ impl Keywords {
         }
         hits.of_rules.sort_unstable();
         hits
-    }
-
-    /// The keywords that begin at `start`, with their ends.
-    fn each_at(&self, text: &[u8], start: usize, mut found: impl FnMut(&Meaning, usize)) {
-        let automaton = &self.automaton;
-        let Ok(mut state) = automaton.start_state(Anchored::Yes) else {
-            return;
-        };
-        for (place, &byte) in text.iter().enumerate().skip(start) {
-            state = automaton.next_state(Anchored::Yes, state, byte);
-            if automaton.is_dead(state) {
-                return;
-            }
-            if !automaton.is_match(state) {
-                continue;
-            }
-            let end = place + 1;
-            for index in 0..automaton.match_len(state) {
-                let pattern = automaton.match_pattern(state, index);
-                // A state also has the keywords that end here and begin later.
-                if automaton.pattern_len(pattern) == end - start {
-                    found(&self.meanings[pattern.as_usize()], end);
-                }
-            }
-        }
-    }
-}
-
-/// Which four bytes a keyword may begin with, as two tables of bits by two hashes of them.
-///
-/// Only the five low bits of a byte count: letters of either case are the same then. A place that is not ruled out may
-/// still be none. The tables are small enough to stay in the first cache, and two of them let through by chance what
-/// one would, squared.
-#[derive(Debug)]
-struct Beginnings {
-    tables: Box<[[u64; 1024]; 2]>,
-}
-
-impl Beginnings {
-    const LOW_BITS: u32 = 0x1f1f_1f1f;
-
-    fn new(words: &[&str]) -> Self {
-        let mut beginnings = Self {
-            tables: Box::new([[0; 1024]; 2]),
-        };
-        for word in words {
-            let known = word.len().min(4);
-            let mut bytes = [0; 4];
-            bytes[..known].copy_from_slice(&word.as_bytes()[..known]);
-            beginnings.add(bytes, known);
-        }
-        beginnings
-    }
-
-    /// Adds all that begin with the first `known` of `bytes`.
-    fn add(&mut self, bytes: [u8; 4], known: usize) {
-        if known == 4 {
-            for (table, slot) in self.tables.iter_mut().zip(Self::slots(bytes)) {
-                table[slot / 64] |= 1 << (slot % 64);
-            }
-            return;
-        }
-        for low_bits in 0..32 {
-            let mut bytes = bytes;
-            bytes[known] = low_bits;
-            self.add(bytes, known + 1);
-        }
-    }
-
-    fn slots(bytes: [u8; 4]) -> [usize; 2] {
-        let low_bits = u32::from_le_bytes(bytes) & Self::LOW_BITS;
-        [0x9e37_79b1, 0x85eb_ca6b].map(|factor| (low_bits.wrapping_mul(factor) >> 16) as usize)
-    }
-
-    /// Calls `visit` with every place of `text` that is not ruled out, in order.
-    fn each(&self, text: &[u8], mut visit: impl FnMut(usize)) {
-        let [first, second] = &*self.tables;
-        for (start, bytes) in text.array_windows::<4>().enumerate() {
-            let [a, b] = Self::slots(*bytes);
-            if (first[a / 64] >> (a % 64)) & (second[b / 64] >> (b % 64)) & 1 == 1 {
-                visit(start);
-            }
-        }
-        (text.len().saturating_sub(3)..text.len()).for_each(visit);
     }
 }
 
@@ -232,7 +145,7 @@ mod tests {
     fn keywords_are_found_wherever_and_however_they_are_written() {
         let file = "[[rules]]\nid = 'a'\nregex = 'x'\nkeywords = ['@', 'pk', 'Key', 'keyword', 'wordy', 'señal']\n";
         let rules = from_text("x.toml", file, true).unwrap().rules;
-        let keywords = Keywords::new(&rules, false).unwrap();
+        let keywords = Keywords::new(&rules, false);
         let found = |text: &str| {
             let hits = keywords.find(text.as_bytes(), |_| None).of_rules;
             hits.iter()
@@ -246,5 +159,6 @@ mod tests {
         assert_eq!(found("una señal"), ["señal"]);
         assert_eq!(found("ke"), [""; 0]);
         assert_eq!(found("key"), ["key"]);
+        assert_eq!(found("pk keyword"), ["pk", "key", "keyword"]);
     }
 }
