@@ -24,8 +24,8 @@ plugins=$(cargo metadata --locked --offline --no-deps --format-version 1 |
     tr ',' '\n' | sed -n 's/.*"name":"\(codex-plugin-[a-z-]*\|codex-nn\|codex-peft\)"$/\1/p' | grep -v '^codex-plugin-api$' | sort -u)
 [ -n "$plugins" ] || { echo "no plugin package found"; exit 1; }
 
-absent candle-core codex-ml codex-plugin-api codex-peft codex-plugin-adapter-lora
-absent codex-ml codex-plugin-api $plugins
-absent tokio codex-plugin-api
-absent wasmtime codex-plugin-api $plugins
+absent candle-core codex-ml codex-plugin-api codex-redaction codex-peft codex-plugin-adapter-lora
+absent codex-ml codex-plugin-api codex-redaction $plugins
+absent tokio codex-plugin-api codex-redaction
+absent wasmtime codex-plugin-api codex-redaction $plugins
 exit "$failed"
