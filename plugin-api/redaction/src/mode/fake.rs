@@ -1,8 +1,8 @@
 //! Format-preserving fakes: a keyed body, and a keyed tag over it by which a fake is known again and left alone.
 //!
 //! A fake is no value of the real world: digits alone begin with `000` (no card, telephone, account or routable address
-//! does), another value that begins with a digit begins with 0, the letters after a last dot are all `z` (no such
-//! top-level domain), and digits never pass Luhn's check nor ISO 7064's mod 97. Checksums of single providers and
+//! does), another value that begins with a digit begins with 0, the letters that end a dotted name are all `z` (no
+//! such top-level domain), and digits never pass Luhn's check nor ISO 7064's mod 97. Checksums of single providers and
 //! states are not looked at; they fail as often as chance has it.
 
 use crate::Key;
@@ -107,21 +107,23 @@ impl Shape {
     }
 }
 
+/// Letters behind a dot that end a name: where the value ends, or before a port or a path.
 fn fix_top_level_domain(classes: &mut [Class]) {
-    let is_dot = |class: &Class| *class == Class::Separator('.');
-    let Some(dot) = classes.iter().rposition(is_dot) else {
-        return;
-    };
-    let label = &mut classes[dot + 1..];
-    if label.len() < 2
-        || !label
-            .iter()
-            .all(|class| matches!(class, Class::Lower | Class::Upper))
-    {
-        return;
-    }
-    for class in label {
-        *class = Class::Fixed(if *class == Class::Upper { 'Z' } else { 'z' });
+    let is_letter = |class: &Class| matches!(class, Class::Lower | Class::Upper);
+    for dot in 0..classes.len() {
+        if classes[dot] != Class::Separator('.') {
+            continue;
+        }
+        let rest = &mut classes[dot + 1..];
+        let length = rest.iter().take_while(|class| is_letter(class)).count();
+        let goes_on =
+            |class: &Class| matches!(class, Class::Digit | Class::Separator('.' | '-' | '_'));
+        if length < 2 || rest.get(length).is_some_and(goes_on) {
+            continue;
+        }
+        for class in &mut rest[..length] {
+            *class = Class::Fixed(if *class == Class::Upper { 'Z' } else { 'z' });
+        }
     }
 }
 
@@ -254,6 +256,8 @@ mod tests {
             assert_eq!(fake.len(), value.len());
             assert_ne!(fake, value);
         }
+        let url = fake(&key(), "postgres://joe@db.example.io:5432/abcdef").unwrap();
+        assert!(url.contains(".zz:"), "{url}");
         assert_eq!(fake(&key(), "10.0.0.1"), None, "too short");
         assert_eq!(fake(&key(), "\u{200b}\u{200b}"), None);
     }

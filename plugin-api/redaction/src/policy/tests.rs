@@ -208,3 +208,21 @@ fn digests_follow_the_content() {
     assert_ne!(plain, digest("version: 1\nextends: none"));
     assert_eq!(plain.len(), 64);
 }
+
+#[test]
+fn the_documented_policy_is_one() {
+    let page = include_str!("../../../../docs/redaction.md");
+    let (_, behind) = page.split_once("```yaml\n").unwrap();
+    let (example, _) = behind.split_once("```").unwrap();
+    let policy = Policy::from_yaml(example, "docs/redaction.md").unwrap();
+    let critical = Subject {
+        severity: Severity::Critical,
+        ..subject(Stage::Prompt, "secret")
+    };
+    assert_eq!(policy.decide(&critical).action, Action::Block);
+    let address = Subject {
+        rule: "ipv4-public",
+        ..subject(Stage::Prompt, "ip-address")
+    };
+    assert_eq!(policy.decide(&address).mode, Mode::Pseudonym);
+}
