@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use codex_plugin_api::{
     Error, ErrorKind, Finding, Result, Rule, Sanitizer, Stage, TextBuffer, Texts,
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::key::hex;
@@ -235,6 +236,23 @@ impl Sanitizers {
                 Format::Plain | Format::Csv { .. } => WITHHELD.to_owned(),
                 Format::Json | Format::JsonStrings | Format::Ndjson => format!("\"{WITHHELD}\""),
             },
+        }
+    }
+
+    /// As [`Self::clean_log`] for JSON in memory: strings and keys are cleaned, numbers stay.
+    pub fn clean_log_value(&self, value: &Value) -> Value {
+        let cleaned = self.clean_log(&value.to_string(), Format::JsonStrings);
+        serde_json::from_str(&cleaned).unwrap_or_else(|_| WITHHELD.into())
+    }
+
+    /// An error as it may be shown and logged: message, hint and causes are cleaned.
+    pub fn clean_error(&self, error: &Error) -> Error {
+        let clean = |text: &str| self.clean_log(text, Format::Plain);
+        let cleaned = Error::new(error.kind(), clean(error.message()))
+            .with_causes(error.causes().iter().map(|cause| clean(cause)));
+        match error.hint_text() {
+            Some(hint) => cleaned.hint(clean(hint)),
+            None => cleaned,
         }
     }
 

@@ -25,11 +25,37 @@ pub enum Format {
     JsonStrings,
     /// A JSON document a line, each a record.
     Ndjson,
-    /// Fields parted by this ASCII byte, quoted with `"` (RFC 4180); each row is a record.
+    /// Fields parted by a delimiter, quoted with `"` (RFC 4180); each row is a record.
     Csv {
-        /// `,`, `;`, a tabulator or `|`.
-        delimiter: u8,
+        /// What parts them.
+        delimiter: Delimiter,
     },
+}
+
+/// What parts the fields of a row. None of these is in what redaction writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Delimiter {
+    /// `,`
+    #[default]
+    Comma,
+    /// `;`
+    Semicolon,
+    /// A tabulator.
+    Tab,
+    /// `|`
+    Bar,
+}
+
+impl Delimiter {
+    fn byte(self) -> u8 {
+        match self {
+            Self::Comma => b',',
+            Self::Semicolon => b';',
+            Self::Tab => b'\t',
+            Self::Bar => b'|',
+        }
+    }
 }
 
 /// What a part of a view is in its source.
@@ -89,7 +115,7 @@ pub(crate) fn records(text: &str, format: Format) -> Vec<Record<'_>> {
             format,
         }],
         Format::Ndjson => lines(text, text.split_inclusive('\n').map(str::len), Format::Json),
-        Format::Csv { delimiter } => match csv::rows(text, delimiter) {
+        Format::Csv { delimiter } => match csv::rows(text, delimiter.byte()) {
             Some(rows) => lines(text, rows.into_iter(), format),
             None => records(text, Format::Plain),
         },
@@ -126,7 +152,7 @@ impl<'a> View<'a> {
         };
         match record.format {
             Format::Plain | Format::Ndjson => (plain, None),
-            Format::Csv { delimiter } => (csv::view(record.source, delimiter), None),
+            Format::Csv { delimiter } => (csv::view(record.source, delimiter.byte()), None),
             Format::Json | Format::JsonStrings if record.source.trim().is_empty() => (plain, None),
             Format::Json | Format::JsonStrings => {
                 match json::view(record.source, record.format == Format::Json) {
@@ -193,7 +219,7 @@ impl<'a> View<'a> {
         }
         match record.format {
             Format::Csv { delimiter } => {
-                csv::pointers(record.source, delimiter, record.index, places)
+                csv::pointers(record.source, delimiter.byte(), record.index, places)
             }
             _ => json::pointers(record.source, places),
         }

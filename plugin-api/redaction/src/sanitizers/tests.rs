@@ -4,6 +4,7 @@
 use codex_plugin_api::Severity;
 
 use super::*;
+use crate::Delimiter;
 use crate::testing::{Random, Toy, key, toys};
 
 const REDACT_ALL: &str = "version: 1\nextends: none\n";
@@ -152,7 +153,9 @@ fn lines_are_records_and_are_dropped_alone() {
     assert!(cleaned.notes[0].starts_with("record 3 is read as plain text"));
     let whole = clean(&sanitizers, "x sk-abc123def", Format::Plain);
     assert_eq!(whole.outcome, Outcome::Dropped);
-    let csv = Format::Csv { delimiter: b',' };
+    let csv = Format::Csv {
+        delimiter: Delimiter::Comma,
+    };
     let table = "name,note\njoe@example.org,\"say \"\"sk-ab\"\"\"\nx,sk-abc123def\n";
     assert_eq!(
         passed(&sanitizers, table, csv),
@@ -228,6 +231,20 @@ fn logs_always_get_an_answer() {
         "\"[WITHHELD]\""
     );
     assert_eq!(log("nothing", Format::Plain), "nothing");
+    let value =
+        serde_json::json!({"n": 4111111111111111u64, "sk-abc123def": ["sk-abc123def", null]});
+    assert_eq!(
+        sanitizers.clean_log_value(&value),
+        serde_json::json!({"n": 4111111111111111u64, "[SECRET]": ["[SECRET]", null]})
+    );
+    let error = Error::data("cannot read sk-abc123def")
+        .hint("ask +420777123456")
+        .with_causes(["met sk-abc123def".to_owned()]);
+    let shown = sanitizers.clean_error(&error);
+    assert_eq!(shown.kind(), ErrorKind::Data);
+    assert_eq!(shown.message(), "cannot read [SECRET]");
+    assert_eq!(shown.hint_text(), Some("ask [PHONE_NUMBER]"));
+    assert_eq!(shown.causes(), ["met [SECRET]"]);
 }
 
 #[test]
@@ -301,4 +318,46 @@ fn a_rule_that_cannot_be_named_is_refused() {
         .err()
         .unwrap();
     assert!(error.message().contains("sanitizer odd"), "{error}");
+}
+
+/// Whatever a text holds and is read as: twice is once, and all that no finding covers stays byte for byte.
+#[test]
+fn any_text_in_any_format() {
+    let sanitizers = toys(REDACT_ALL);
+    let formats = [
+        Format::Plain,
+        Format::Json,
+        Format::Ndjson,
+        Format::Csv {
+            delimiter: Delimiter::Comma,
+        },
+        Format::Csv {
+            delimiter: Delimiter::Bar,
+        },
+    ];
+    for seed in 0..300 {
+        let text = Random::new(seed).text(14);
+        for format in formats {
+            let cleaned = clean(&sanitizers, &text, format);
+            let once = cleaned.text(&text).unwrap();
+            assert_eq!(
+                passed(&sanitizers, once, format),
+                once,
+                "{format:?}, seed {seed}: {text:?}"
+            );
+            let mut rest = once;
+            let mut at = 0;
+            for finding in &cleaned.findings {
+                let kept = &text[at..finding.byte_start as usize];
+                rest = rest.strip_prefix(kept).unwrap();
+                let mark = crate::placeholder(&finding.entity);
+                // A number becomes a string.
+                let quoted = format!("\"{mark}\"");
+                let behind = rest.strip_prefix(&quoted).or(rest.strip_prefix(&mark));
+                rest = behind.unwrap();
+                at = finding.byte_end as usize;
+            }
+            assert_eq!(rest, &text[at..], "{format:?}, seed {seed}");
+        }
+    }
 }

@@ -125,7 +125,9 @@ fn what_is_no_json_is_plain_text_and_says_so() {
 
 #[test]
 fn csv_fields_are_seen_without_their_quotes() {
-    let format = Format::Csv { delimiter: b';' };
+    let format = Format::Csv {
+        delimiter: Delimiter::Semicolon,
+    };
     let row = "a;\"b;\"\"c\"\"\";;\"d\"e";
     let quoted = Part::Field { quoted: true };
     let bare = Part::Field { quoted: false };
