@@ -1,7 +1,7 @@
 //! A dataset whose texts are clean: whoever reads it, tokenizer, token store or evaluation, never meets what was found.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use codex_plugin_api::{
     Batch, Column, Dataset, DatasetInfo, Error, Result, Stage, TextBuffer, Values,
@@ -20,10 +20,14 @@ pub struct CleanDataset {
     inner: Box<dyn Dataset>,
     sanitizers: Arc<Sanitizers>,
     info: DatasetInfo,
-    told: Mutex<Told>,
+    tally: Tally,
 }
 
-/// What was found, each row counted once, however often it is read.
+/// What was found in the rows of a dataset that were read so far, each row counted once, however often it is read. It
+/// outlives the dataset, which whoever trains gives away.
+#[derive(Clone, Default)]
+pub struct Tally(Arc<Mutex<Told>>);
+
 #[derive(Default)]
 struct Told {
     counts: Counts,
@@ -43,14 +47,13 @@ impl CleanDataset {
             inner,
             sanitizers,
             info,
-            told: Mutex::default(),
+            tally: Tally::default(),
         })
     }
 
-    /// What was found in the rows that were read so far, each counted once.
-    pub fn counts(&self) -> Counts {
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.counts.clone()
+    /// What is found in it from now on.
+    pub fn tally(&self) -> Tally {
+        self.tally.clone()
     }
 
     /// Cleans a column in place and says which of its rows are another text now, with what was found in each.
@@ -86,17 +89,23 @@ impl CleanDataset {
         column.validity = validity;
         Ok(found)
     }
+}
 
-    fn tell(
-        &self,
-        start: u64,
-        found: Vec<(usize, Vec<ReportedFinding>)>,
-        seen: &mut BTreeSet<u64>,
-    ) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+impl Tally {
+    /// What was found.
+    pub fn counts(&self) -> Counts {
+        self.told().counts.clone()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `seen` are the rows that this very read counts: a second column of a row is new in it, and only there.
+    fn add(&self, start: u64, found: Vec<(usize, Vec<ReportedFinding>)>, seen: &mut BTreeSet<u64>) {
+        let mut told = self.told();
         for (row, findings) in found {
             let row = start + row as u64;
-            // Another column of the same row is new in this read, and only there.
             if told.rows.insert(row) || seen.contains(&row) {
                 seen.insert(row);
                 told.counts.add(Stage::Ingest, &findings);
@@ -121,7 +130,7 @@ impl Dataset for CleanDataset {
             if Some(&column.name) == self.info.text_column.as_ref() {
                 changed = differing(&before, &column.values)?;
             }
-            self.tell(start, found, &mut seen);
+            self.tally.add(start, found, &mut seen);
         }
         if let Some(name) = &self.info.log_probability_column
             && let Some(column) = columns.iter_mut().find(|column| column.name == *name)
@@ -215,6 +224,7 @@ mod tests {
         let dataset = dataset(
             "version: 1\nextends: none\nactions: [{rules: [token], action: drop}, {action: redact}]\n",
         );
+        let tally = dataset.tally();
         let batch = dataset.read(0, 9).unwrap();
         assert_eq!(texts(&batch, "text"), ["plain", "ask [EMAIL_ADDRESS]", ""]);
         assert_eq!(texts(&batch, "title"), ["", "by [EMAIL_ADDRESS]", "c"]);
@@ -230,12 +240,7 @@ mod tests {
         for start in 0..3 {
             dataset.read(start, 1).unwrap();
         }
-        let counts: Vec<u64> = dataset
-            .counts()
-            .list()
-            .iter()
-            .map(|one| one.count)
-            .collect();
+        let counts: Vec<u64> = tally.counts().list().iter().map(|one| one.count).collect();
         assert_eq!(counts, [2, 1]);
     }
 

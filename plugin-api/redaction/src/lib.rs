@@ -66,7 +66,7 @@ mod switch;
 #[cfg(test)]
 mod testing;
 
-pub use dataset::CleanDataset;
+pub use dataset::{CleanDataset, Tally};
 pub use key::Key;
 pub use mode::{Mode, WITHHELD, placeholder};
 pub use policy::{Action, Decision, OnError, Policy, Subject};

@@ -3,6 +3,7 @@
 mod render;
 mod settle;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codex_plugin_api::{
@@ -61,6 +62,15 @@ pub struct Sanitizers {
     longest: usize,
     digest: String,
     counts: Mutex<Counts>,
+}
+
+impl fmt::Debug for Sanitizers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<&str> = self.scanners.iter().map(|one| one.id.as_str()).collect();
+        f.debug_struct("Sanitizers")
+            .field("sanitizers", &ids)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What a sanitizer was asked about: hits of one view, or nothing where it could not be scanned.
