@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use codex_plugin_api::{
-    Batch, Column, Dataset, DatasetInfo, Error, Result, Stage, TextBuffer, Values,
-};
+use codex_plugin_api::{Batch, Column, Dataset, DatasetInfo, Result, Stage, TextBuffer, Values};
 use sha2::{Digest, Sha256};
 
 use crate::key::hex;
@@ -13,8 +11,8 @@ use crate::{Counts, Outcome, ReportedFinding, Sanitizers};
 
 /// Reads from another dataset and cleans every text column, at the stage `ingest`.
 ///
-/// A text that is dropped becomes a null. Where the column of the text changed, the exact log probability of that row
-/// becomes a null, too, since it is another text's. The fingerprint holds the sanitizers' digest, so nothing that is
+/// A text that is dropped becomes a null. Where the column of the text changed (any, where the dataset names none), the
+/// exact log probability of that row becomes a null, too, since it is another text's. The fingerprint holds the sanitizers' digest, so nothing that is
 /// stored by it is taken for the other's. Text columns hold labels as well; those are texts like any other.
 pub struct CleanDataset {
     inner: Box<dyn Dataset>,
@@ -127,8 +125,9 @@ impl Dataset for CleanDataset {
         for column in &mut columns {
             let before = column.values.clone();
             let found = self.clean(column, start)?;
-            if Some(&column.name) == self.info.text_column.as_ref() {
-                changed = differing(&before, &column.values)?;
+            let main = self.info.text_column.as_ref();
+            if main.is_none_or(|name| *name == column.name) {
+                changed.extend(differing(&before, &column.values));
             }
             self.tally.add(start, found, &mut seen);
         }
@@ -142,16 +141,16 @@ impl Dataset for CleanDataset {
 }
 
 /// The rows in which two text columns differ.
-fn differing(before: &Values, after: &Values) -> Result<Vec<usize>> {
+fn differing(before: &Values, after: &Values) -> Vec<usize> {
     let (Values::Text(before), Values::Text(after)) = (before, after) else {
-        return Err(Error::data("the dataset's text column holds no text"));
+        return Vec::new();
     };
     let pairs = before.as_texts().iter().zip(after.as_texts().iter());
-    Ok(pairs
+    pairs
         .enumerate()
         .filter(|(_, (before, after))| before != after)
         .map(|(row, _)| row)
-        .collect())
+        .collect()
 }
 
 /// Makes rows of a column null.
