@@ -12,7 +12,7 @@ seconds=${1:-60}
 [ $# -eq 0 ] || shift
 here=$(cd "$(dirname "$0")" && pwd)
 target=${CARGO_TARGET_DIR:-$here/../../target}/fuzz
-[ $# -gt 0 ] || set -- gates manifest compile returned
+[ $# -gt 0 ] || set -- gates manifest compile returned sanitizer
 
 fuzz() {
     command=$1

@@ -9,10 +9,12 @@ mod digits;
 mod europe;
 mod europe_east;
 mod network;
+mod placeholder;
 mod tokens;
 mod wallet;
 
 pub(crate) use network::{ipv4_length, ipv6_length};
+pub(crate) use placeholder::is_placeholder;
 pub(crate) use tokens::decode_base64;
 
 /// A check by its name.

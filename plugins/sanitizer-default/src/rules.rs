@@ -5,6 +5,7 @@
 
 pub mod allow;
 pub mod builtin;
+mod entry;
 pub mod file;
 pub mod load;
 pub mod pattern;

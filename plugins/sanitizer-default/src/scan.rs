@@ -9,6 +9,7 @@ pub mod address;
 mod digits;
 mod keywords;
 mod overlap;
+mod stream;
 mod token;
 mod window;
 
@@ -16,14 +17,19 @@ use codex_plugin_api::{Error, Result};
 use memchr::memmem;
 
 use crate::assignment::Assignment;
+use crate::check::is_placeholder;
 use crate::prompt::Prompts;
 use crate::rules::allow::{Allow, Candidate};
 use crate::rules::{Place, Rule, RuleSet};
 use keywords::Keywords;
 use token::Tokens;
 
+pub use stream::Stream;
+
 /// How many bytes before a match, and half as many behind it, are searched for words that make it surer.
 pub const CONTEXT: usize = 80;
+/// What our rules match around a secret that is shorter, and what is read of an assignment.
+pub const LONGEST_MATCH: usize = 1024;
 /// Findings that are less sure are not worth reporting: a number of which nothing but its length is right.
 pub const LEAST_CONFIDENCE: f32 = 0.1;
 
@@ -84,6 +90,13 @@ impl Engine {
             .map(|rule| rule.max_len)
             .max()
             .unwrap_or(1)
+    }
+
+    /// What is farther than this many bytes from where a finding begins says nothing about it: the longest match, and
+    /// the context on either side. Rules of a user's file may look farther: those without a bound, and those whose
+    /// keyword is not part of the match, for which gitleaks too takes whatever piece of a file it has read.
+    pub fn reach(&self) -> usize {
+        self.max_span().max(LONGEST_MATCH) + CONTEXT
     }
 
     /// Everything that the rules find in `text`, ordered by start, then end, then rule.
@@ -177,6 +190,7 @@ impl<'a> Found<'a> {
         let bytes = &text[secret.clone()];
         if bytes.is_empty()
             || rule.silent
+            || is_no_credential(rule, bytes)
             || (rule.entropy > 0.0 && crate::entropy(bytes) <= rule.entropy)
             || self
                 .is_allowed(rule, &secret, &matched)
@@ -282,6 +296,13 @@ impl<'a> Found<'a> {
         }
         Ok(false)
     }
+}
+
+/// Whether what has the form that one of our rules asks for only shows where a credential belongs. A user's rules say
+/// themselves what they leave alone.
+fn is_no_credential(rule: &Rule, bytes: &[u8]) -> bool {
+    let wordy = rule.assigned && !bytes.iter().any(u8::is_ascii_digit);
+    !rule.foreign && rule.entity == "secret" && (wordy || is_placeholder(bytes))
 }
 
 /// Whether one of `words` (in lower case) is near `matched`, not counting the match itself.

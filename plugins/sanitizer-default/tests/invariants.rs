@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use codex_plugin_sanitizer_default::rules::builtin::load;
-use codex_plugin_sanitizer_default::scan::Engine;
+use codex_plugin_sanitizer_default::scan::{Engine, Span, Stream};
 
 /// SplitMix64: the same texts in every run.
 struct Random(u64);
@@ -22,65 +22,30 @@ impl Random {
     }
 }
 
-/// Pieces of examples, signs and letters of several lengths, in any order.
+/// Divided by `|`: what begins and ends names and values, letters of several lengths, numbers.
+const SIGNS: &str = " |\n|=|:|\"|'|`|\\|\\\"|<|>|@|é|č|🦀|\u{200b}|а|ｐ|\u{e0041}|::|.|-|(|&quot;|${|\0|password|token=|Bearer |0|123456789|4111 1111 1111 1111";
+
+/// A part of `piece`, or all of it.
+fn part<'a>(random: &mut Random, piece: &'a str) -> &'a str {
+    if random.below(2) == 0 {
+        return piece;
+    }
+    let (one, other) = (random.below(piece.len() + 1), random.below(piece.len() + 1));
+    let start = piece.floor_char_boundary(one.min(other));
+    &piece[start..piece.ceil_char_boundary(one.max(other))]
+}
+
+/// Pieces of examples and signs in any order.
 fn text(random: &mut Random, pieces: &[String]) -> String {
-    const SIGNS: &[&str] = &[
-        " ",
-        "\n",
-        "=",
-        ":",
-        "\"",
-        "'",
-        "`",
-        "\\",
-        "\\\"",
-        "<",
-        ">",
-        "@",
-        "é",
-        "č",
-        "🦀",
-        "\u{200b}",
-        "а",
-        "ｐ",
-        "\u{e0041}",
-        "::",
-        ".",
-        "-",
-        "(",
-        "&quot;",
-        "${",
-        "\0",
-        "password",
-        "token=",
-        "Bearer ",
-        "0",
-        "123456789",
-        "4111 1111 1111 1111",
-    ];
+    let signs: Vec<&str> = SIGNS.split('|').collect();
     let mut text = String::new();
     for _ in 0..random.below(12) {
-        let piece = if random.below(2) == 0 {
-            SIGNS[random.below(SIGNS.len())]
+        if random.below(2) == 0 {
+            text.push_str(signs[random.below(signs.len())]);
         } else {
             let piece = &pieces[random.below(pieces.len())];
-            let (mut start, mut end) =
-                (random.below(piece.len() + 1), random.below(piece.len() + 1));
-            if random.below(2) == 0 {
-                (start, end) = (0, piece.len());
-            }
-            if start > end {
-                (start, end) = (end, start);
-            }
-            while !piece.is_char_boundary(start) {
-                start -= 1;
-            }
-            while !piece.is_char_boundary(end) {
-                end += 1;
-            }
-            &piece[start..end]
-        };
-        text.push_str(piece);
+            text.push_str(part(random, piece));
+        }
     }
     text
 }
@@ -160,5 +125,75 @@ fn a_finding_depends_on_its_neighbourhood_alone() {
             .map(|span| (span.start - 7, span.end - 7, span.rule, span.confidence))
             .collect();
         assert_eq!(moved, alone, "{example:?}");
+    }
+}
+
+/// Scans in pieces of at most `piece` bytes, in blocks of `block`.
+fn streamed(engine: &Engine, text: &str, piece: usize, block: usize) -> Vec<Span> {
+    let mut found = Vec::new();
+    let mut stream = Stream::with_block(engine, None, block);
+    let mut rest = text;
+    while !rest.is_empty() {
+        let mut length = rest.len().min(piece);
+        while !rest.is_char_boundary(length) {
+            length += 1;
+        }
+        let (next, after) = rest.split_at(length);
+        stream.push(next, &mut found).unwrap();
+        rest = after;
+    }
+    stream.finish(&mut found).unwrap();
+    found
+}
+
+/// Examples of all rules within prose of several scripts, so that findings lie over the borders of blocks.
+fn long_text(random: &mut Random, pieces: &[String], length: usize) -> String {
+    let mut long = String::new();
+    while long.len() < length {
+        for _ in 0..random.below(30) {
+            long.push_str(
+                [
+                    "Nothing to see here, ",
+                    "nichts für ungut; ",
+                    "тишина. ",
+                    "\n",
+                ][random.below(4)],
+            );
+        }
+        long.push_str(&text(random, pieces));
+        long.push('\n');
+    }
+    long
+}
+
+#[test]
+fn pieces_of_any_size_give_the_findings_of_the_whole() {
+    let set = load().unwrap();
+    let pieces: Vec<String> = set
+        .rules
+        .iter()
+        .flat_map(|rule| rule.examples.iter().cloned())
+        .collect();
+    let engine = Engine::new(set);
+    let mut random = Random(11);
+    for round in 0..6 {
+        let text = long_text(&mut random, &pieces, 60_000);
+        let whole = engine.scan(&text, None).unwrap();
+        assert!(whole.len() > 100, "{}", whole.len());
+        let block = [500, 4096, 30_000][round % 3];
+        for piece in [1, 7, 1000, 65_536, 1 << 20] {
+            let found = streamed(&engine, &text, piece, block);
+            assert_eq!(found, whole, "pieces of {piece}, blocks of {block}");
+        }
+    }
+    // The blocks that files are read in, over a text of several of them.
+    let text = long_text(&mut random, &pieces, 700_000);
+    let whole = engine.scan(&text, None).unwrap();
+    for piece in [333, 1 << 20] {
+        assert_eq!(
+            streamed(&engine, &text, piece, 256 << 10),
+            whole,
+            "pieces of {piece}"
+        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 use codex_plugin_sanitizer_default::rules::builtin::{Family, load, load_families};
 use codex_plugin_sanitizer_default::rules::rule::FOREIGN_MAX_LEN;
 use codex_plugin_sanitizer_default::rules::{Place, Rule, RuleSet};
-use codex_plugin_sanitizer_default::scan::Engine;
+use codex_plugin_sanitizer_default::scan::{Engine, LONGEST_MATCH};
 
 /// What a rule alone finds in a text, with the confidence of the surest.
 fn surest(engine: &Engine, number: usize, text: &str, path: Option<&str>) -> Option<f32> {
@@ -97,7 +97,7 @@ fn every_rule_is_complete_and_bounded() {
             Ok(compiled) => {
                 if compiled
                     .longest
-                    .is_none_or(|longest| longest > rule.max_len.max(1024))
+                    .is_none_or(|longest| longest > rule.max_len.max(LONGEST_MATCH))
                 {
                     wrong.push(format!(
                         "{} matches up to {:?} bytes, not {}",

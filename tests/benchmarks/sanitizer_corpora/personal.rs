@@ -8,7 +8,7 @@ use crate::cases::{Case, Share};
 /// Which rules find an entity of Presidio's; entities that are not here are not claimed.
 const CLAIMED: &[(&str, &[&str])] = &[
     ("EMAIL_ADDRESS", &["email-address"]),
-    ("CREDIT_CARD", &["payment-card"]),
+    ("CREDIT_CARD", &["payment-card", "payment-card-uatp"]),
     ("IBAN_CODE", &["iban"]),
     ("IP_ADDRESS", &["ip-address"]),
     ("MAC_ADDRESS", &["mac-address"]),

@@ -54,5 +54,9 @@ mod plugins {
     }
 }
 
+mod sanitizer;
+
+pub use sanitizer::sanitizer;
+
 pub use plugins::wasm::border::{compile, gates, manifest};
 pub use plugins::wasm::returned::{Returned, returned};

@@ -221,8 +221,11 @@ fn quoted(
     escapes: usize,
     configured: bool,
 ) -> Option<Given> {
-    // Three marks open a long text; a mark within marks (`"'x'"`) belongs to another language.
-    start = skip(text, start, 2, &[mark]);
+    // Two marks are an empty text, three open a long one; a mark within marks (`"'x'"`) belongs to another language.
+    match skip(text, start, 2, &[mark]) - start {
+        1 => return None,
+        marks => start += marks,
+    }
     let mut mark = mark;
     if let Some(&inner @ (b'"' | b'\'')) = text.get(start)
         && inner != mark

@@ -57,6 +57,8 @@ pub struct Rule {
     pub place: Place,
     /// No finding is longer.
     pub max_len: usize,
+    /// Only a name beside it gives the secret away, which then has a digit at least.
+    pub assigned: bool,
     /// Whether it finds nothing by itself.
     pub silent: bool,
     /// Whether it came from a file of the user, and so behaves as gitleaks does to the letter.
@@ -90,6 +92,7 @@ impl Rule {
             allow: Vec::new(),
             place: self.place,
             max_len: self.max_len,
+            assigned: self.assigned,
             silent: self.silent,
             foreign: self.foreign,
             examples: Vec::new(),

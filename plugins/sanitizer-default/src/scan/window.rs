@@ -16,7 +16,9 @@ pub(super) fn search(found: &mut Found<'_>, number: usize, hits: Option<&[Hit]>)
         return Ok(());
     }
     let Some(pattern) = &rule.pattern else {
-        found.whole(number);
+        if found.path.is_some() {
+            found.whole(number);
+        }
         return Ok(());
     };
     let compiled = pattern
