@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use codex_plugin_api::Result;
+use codex_redaction::Sanitizers;
 
 use crate::folders::Folders;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::plugins::Registry;
 use crate::plugins::discover::Catalog;
+use crate::sanitize;
 
 /// The process's context. Plugins are discovered on first use, so that a command that needs none pays nothing.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct App {
     /// Where the user's and the project's files are.
     pub folders: Folders,
     registry: OnceLock<Arc<Registry>>,
+    sanitizers: OnceLock<Arc<Sanitizers>>,
 }
 
 impl App {
@@ -42,6 +45,7 @@ impl App {
             threads,
             folders: Folders::from_environment(),
             registry: OnceLock::new(),
+            sanitizers: OnceLock::new(),
         }
     }
 
@@ -60,6 +64,21 @@ impl App {
         // As above.
         let _ = self.registry.set(registry);
         self
+    }
+
+    /// The sanitizers that come along, created on the first call; from then on they clean what goes to standard error.
+    /// There may be none.
+    ///
+    /// # Errors
+    /// When one that is installed cannot be created, or its policy is wrong.
+    pub fn sanitizers(&self) -> Result<Arc<Sanitizers>> {
+        if let Some(sanitizers) = self.sanitizers.get() {
+            return Ok(Arc::clone(sanitizers));
+        }
+        let created = sanitize::create(&[], &self.registry()?, &self.folders, &self.output)?;
+        let sanitizers = Arc::clone(self.sanitizers.get_or_init(|| created));
+        self.output.clean_with(&sanitizers);
+        Ok(sanitizers)
     }
 
     /// The plugins, discovered on the first call.

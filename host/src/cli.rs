@@ -146,16 +146,18 @@ pub fn main(arguments: Vec<OsString>) -> ExitCode {
         if let Some(catalog) = catalog {
             app = app.with_catalog(catalog);
         }
-        match matches.subcommand() {
+        let exit = match matches.subcommand() {
             Some((name, matches)) if !parse::is_builtin(name) => {
                 plugin_command::run(name, matches, &app)
             }
-            _ => {
-                let command = Command::from_arg_matches(&matches)
-                    .map_err(|error| Error::config(error.to_string()))?;
-                dispatch(command, &app)
-            }
-        }
+            _ => Command::from_arg_matches(&matches)
+                .map_err(|error| Error::config(error.to_string()))
+                .and_then(|command| dispatch(command, &app)),
+        };
+        exit.inspect_err(|_| {
+            // From here on they clean what is shown. Where they cannot be created, that may be what the error says.
+            let _ = app.sanitizers();
+        })
     });
     match exit {
         Ok(exit) => exit.into(),

@@ -195,6 +195,15 @@ impl Resolved {
         })
     }
 
+    /// As [`Self::to_yaml`], with the values as `clean` gives them back.
+    pub fn to_yaml_with(&self, clean: impl FnOnce(&Value) -> Value) -> String {
+        let values = match clean(&Value::Object(self.tree.values.clone())) {
+            Value::Object(values) => values,
+            other => Map::from_iter([("withheld".to_owned(), other)]),
+        };
+        yaml::write(&values, &|path| Some(self.origin(path).to_string()))
+    }
+
     /// SHA-256 of what decides the run: all keys but its name and place.
     pub fn hash(&self) -> String {
         let mut leaves = BTreeMap::new();

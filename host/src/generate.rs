@@ -3,6 +3,7 @@
 //! The model gives logits, the tokenizer bytes; choosing a token, stopping and turning bytes into text that can be shown
 //! are this room's.
 
+mod passed;
 mod sampling;
 mod text;
 
@@ -11,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use codex_plugin_api::{EncodeOptions, Error, ErrorKind, Ids, Model, Result, Texts, Tokenizer};
 use serde::Serialize;
 
+use self::passed::Passed;
 pub use self::sampling::Sampling;
 use self::sampling::penalise;
 use self::text::TextStream;
@@ -99,8 +101,8 @@ pub fn prompt_ids(tokenizer: &dyn Tokenizer, prompt: &str, post_process: bool) -
 ///
 /// # Errors
 /// [`ErrorKind::Config`] for settings that make no sense or a prompt that is longer than the model reads,
-/// [`ErrorKind::Interrupted`], [`ErrorKind::Plugin`] for logits that are not numbers, and what model, tokenizer and
-/// `show` say.
+/// [`ErrorKind::Interrupted`], [`ErrorKind::Plugin`] for logits that are not numbers, [`ErrorKind::Data`] for text that
+/// the sanitizers' policy blocks, and what model, tokenizer and `show` say.
 pub fn generate(
     model: &mut dyn Model,
     tokenizer: &dyn Tokenizer,
@@ -208,6 +210,8 @@ struct Progress {
     /// What its draws depend on.
     draw: [u64; 2],
     text: TextStream,
+    /// What of it may be shown.
+    passed: Passed,
     finished: Option<FinishReason>,
 }
 
@@ -234,6 +238,7 @@ impl Run<'_> {
                 },
                 draw,
                 text: TextStream::new(&self.settings.stop),
+                passed: Passed::new(self.app.output.sanitizers()),
                 finished: None,
             })
             .collect();
@@ -257,15 +262,22 @@ impl Run<'_> {
                 } else {
                     progress.text.ready()
                 };
+                let last = progress.finished.is_some();
+                let (text, checked) = progress.passed.push(text, last);
                 if !text.is_empty() {
                     show(prompt, &text)?;
+                }
+                checked?;
+                if progress.passed.has_ended() && !last {
+                    // The policy drops what would come.
+                    progress.finished = Some(FinishReason::Stop);
                 }
             }
         }
         Ok(all
             .into_iter()
             .map(|progress| Completion {
-                text: progress.text.into_text(),
+                text: progress.passed.into_text(),
                 tokens: progress.generated,
                 finish_reason: progress.finished.unwrap_or(FinishReason::Length),
             })

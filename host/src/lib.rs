@@ -18,6 +18,7 @@ pub mod model_folder;
 pub mod output;
 pub mod plugins;
 mod random;
+mod sanitize;
 pub mod task;
 #[cfg(test)]
 mod testing;

@@ -1,10 +1,12 @@
 //! The one place that prints. Results go to standard output, everything else to standard error; progress bars only to a
 //! terminal; `--json` leaves nothing on standard output but JSON.
 
+use std::borrow::Cow;
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use codex_plugin_api::{Context, Error, LogLevel, Result};
+use codex_redaction::{Format, Sanitizers};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -39,6 +41,8 @@ pub struct Output {
     bars: Arc<MultiProgress>,
     /// Where results go instead of standard output, where somebody wants to read them.
     kept: Option<Kept>,
+    /// What cleans whatever goes to standard error, once there is any; of all clones.
+    sanitizers: Arc<OnceLock<Arc<Sanitizers>>>,
 }
 
 /// Results that were kept instead of printed.
@@ -85,7 +89,20 @@ impl Output {
             color,
             bars: Arc::new(MultiProgress::with_draw_target(target)),
             kept: None,
+            sanitizers: Arc::default(),
         }
+    }
+
+    /// From now on nothing goes to standard error before these cleaned it. The first that are given stay.
+    pub(crate) fn clean_with(&self, sanitizers: &Arc<Sanitizers>) {
+        if !sanitizers.is_empty() {
+            let _ = self.sanitizers.set(Arc::clone(sanitizers));
+        }
+    }
+
+    /// What cleans logs, where there is any.
+    pub(crate) fn sanitizers(&self) -> Option<&Arc<Sanitizers>> {
+        self.sanitizers.get()
     }
 
     /// Whether results are JSON.
@@ -228,9 +245,18 @@ impl Output {
 
     /// Shows an error: one line, the hint, and with `-v` the chain of causes. With `--json` one object on standard error.
     pub fn error(&self, error: &Error) {
+        let cleaned;
+        let error = match self.sanitizers.get() {
+            Some(sanitizers) => {
+                cleaned = sanitizers.clean_error(error);
+                &cleaned
+            }
+            None => error,
+        };
         if self.json {
             let object = serde_json::json!({"error": error.message(), "kind": error.kind(), "hint": error.hint_text(), "causes": error.causes()});
-            self.say(&object.to_string());
+            // Cleaned above; as one text its quotes would not be safe from a finding.
+            self.print(&object.to_string());
             return;
         }
         self.say(&format!(
@@ -278,6 +304,14 @@ impl Output {
     }
 
     fn say(&self, text: &str) {
+        let text = match self.sanitizers.get() {
+            Some(sanitizers) => Cow::Owned(sanitizers.clean_log(text, Format::Plain)),
+            None => Cow::Borrowed(text),
+        };
+        self.print(&text);
+    }
+
+    fn print(&self, text: &str) {
         self.bars.suspend(|| {
             // Nothing can be told when standard error itself is closed.
             let _ = writeln!(io::stderr().lock(), "{text}");

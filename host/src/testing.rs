@@ -19,6 +19,13 @@ pub(crate) fn app() -> App {
     App::new(output, Interrupt::default(), Vec::new(), 1)
 }
 
+/// What cleans nothing.
+pub(crate) fn no_sanitizers() -> std::sync::Arc<codex_redaction::Sanitizers> {
+    let policy = codex_redaction::Policy::standard().unwrap();
+    let key = codex_redaction::Key::new(b"a key for these tests").unwrap();
+    std::sync::Arc::new(codex_redaction::Sanitizers::new(Vec::new(), policy, key).unwrap())
+}
+
 /// Documents of the given texts.
 pub(crate) fn documents<S: Into<String>>(
     texts: impl IntoIterator<Item = S>,

@@ -23,8 +23,10 @@ mod setup;
 mod training_loop;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use codex_plugin_api::{Error, ErrorKind, Result, RunInfo};
+use codex_redaction::Format;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -40,6 +42,7 @@ use self::setup::{Setup, TokenizerSource};
 use self::training_loop::{End, Loop};
 use crate::app::App;
 use crate::config::{self, Resolved};
+use crate::sanitize::clean_own;
 use crate::task::Task;
 
 /// How a run ended.
@@ -97,9 +100,13 @@ pub fn start(resolved: Resolved, components: &dyn Components, app: &App) -> Resu
     let setup = Setup::new(resolved, source, components, app)?;
     write_file(
         &draft.path().join(CONFIG),
-        setup.resolved.to_yaml().as_bytes(),
+        setup
+            .resolved
+            .to_yaml_with(|values| clean_own(&setup.sanitizers, values))
+            .as_bytes(),
     )?;
-    let environment = pretty(&environment::describe(&setup, components, app))?;
+    let environment = environment::describe(&setup, components, app);
+    let environment = pretty(&clean_own(&setup.sanitizers, &environment))?;
     write_file(&draft.path().join(ENVIRONMENT), &environment)?;
     write_file(&draft.path().join(events::FILE), b"")?;
     let folder = draft.publish()?;
@@ -242,13 +249,17 @@ fn run(
     app: &App,
 ) -> Result<Outcome> {
     let info = RunInfo {
-        name: folder.name(),
+        name: setup.sanitizers.clean_log(&folder.name(), Format::Plain),
         folder: checkpoint::path_text(folder.path())?,
         resumed,
-        config: Value::Object(setup.resolved.values().clone()),
+        config: clean_own(
+            &setup.sanitizers,
+            &Value::Object(setup.resolved.values().clone()),
+        ),
     };
     let trackers = Trackers::start(std::mem::take(&mut setup.trackers), &info, app);
-    let mut events = Events::open(&folder.events(), state.events_bytes, trackers)?;
+    let sanitizers = Arc::clone(&setup.sanitizers);
+    let mut events = Events::open(&folder.events(), state.events_bytes, trackers, sanitizers)?;
     let ended = train(&mut setup, folder, &mut events, &mut state, components, app);
     let (status, word) = match &ended {
         Ok(status) => (Some(*status), json!(status)),
@@ -288,6 +299,9 @@ fn train(
     if events.bytes() == 0 {
         let event = json!({"name": folder.name(), "seed": setup.resolved.config.seed, "config_hash": setup.resolved.hash()});
         events.add("run_started", event, app)?;
+        if !setup.sanitized.is_null() {
+            events.add("sanitized", setup.sanitized.clone(), app)?;
+        }
     }
     let end = Loop {
         setup: &mut *setup,

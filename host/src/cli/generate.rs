@@ -9,6 +9,7 @@ use super::input;
 use crate::app::App;
 use crate::exit::Exit;
 use crate::generate::{Sampling, Settings, generate, prompt_ids};
+use crate::sanitize::clean_prompts;
 use crate::task::Task;
 
 /// Arguments of `generate`.
@@ -98,7 +99,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         seed: args.seed,
     };
     sampling.check()?;
+    let sanitizers = app.sanitizers()?;
     let texts = prompts(&args.prompt, args.prompts.as_deref())?;
+    let texts = clean_prompts(texts, &sanitizers, &app.output)?;
     let folder = args.adapters.open(&args.model)?;
     let tokenizer = folder.load_tokenizer(app)?;
     // Our own models saw every document begin with the tokenizer's first token; others were made by their own rules.

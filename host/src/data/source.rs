@@ -9,6 +9,7 @@ use super::corpus::Corpus;
 use super::documents::Documents;
 use crate::app::App;
 use crate::config::{ColumnNames, DataSection};
+use crate::sanitize;
 use crate::task::Task;
 
 /// The dataset plugin that reads the user's own files.
@@ -142,12 +143,18 @@ impl DataSource {
         registry.create_dataset(&self.name, &Value::Object(options))
     }
 
+    /// Creates the dataset, with texts that the sanitizers cleaned.
+    fn open_clean(&self, app: &App) -> Result<Box<dyn Dataset>> {
+        let (dataset, _) = sanitize::clean_dataset(self.open_dataset(app)?, &app.sanitizers()?)?;
+        Ok(dataset)
+    }
+
     /// Opens all documents.
     ///
     /// # Errors
     /// As [`Self::open_dataset`] and [`Documents::open`].
     pub fn open(&self, app: &App) -> Result<Documents> {
-        Documents::open(self.open_dataset(app)?, self.columns.text.as_deref())
+        Documents::open(self.open_clean(app)?, self.columns.text.as_deref())
     }
 
     /// Opens all that a task learns from.
@@ -155,7 +162,7 @@ impl DataSource {
     /// # Errors
     /// As [`Self::open_dataset`] and [`Corpus::open`].
     pub fn open_corpus(&self, task: Task, app: &App) -> Result<Corpus> {
-        Corpus::open(self.open_dataset(app)?, task, &self.columns)
+        Corpus::open(self.open_clean(app)?, task, &self.columns)
     }
 
     /// What it is called in messages: the path, or the dataset's name.

@@ -53,6 +53,7 @@ impl TextStream {
     }
 
     /// The whole text.
+    #[cfg(test)]
     pub(super) fn into_text(self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }

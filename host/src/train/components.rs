@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use codex_plugin_api::{Adapter, Dataset, Kind, Metric, Model, Result, Tokenizer, Tracker};
+use codex_plugin_api::{
+    Adapter, Dataset, Kind, Metric, Model, Result, Sanitizer, Tokenizer, Tracker,
+};
 use serde_json::{Value, json};
 
 use crate::plugins::Registry;
@@ -16,6 +18,10 @@ pub trait Components {
     fn metric(&self, name: &str, config: &Value) -> Result<Box<dyn Metric>>;
     fn tracker(&self, name: &str, config: &Value) -> Result<Box<dyn Tracker>>;
     fn adapter(&self, name: &str, config: &Value) -> Result<Box<dyn Adapter>>;
+    /// With the title of its plugin, by which its findings are known.
+    fn sanitizer(&self, name: &str, config: &Value) -> Result<(String, Box<dyn Sanitizer>)>;
+    /// Whether there is a sanitizer of that name.
+    fn has_sanitizer(&self, name: &str) -> bool;
     /// The JSON Schema of a component's configuration.
     fn schema(&self, kind: Kind, name: &str) -> Result<Value>;
     /// The plugins in use, as `environment.json` lists them.
@@ -40,6 +46,13 @@ impl Components for Arc<Registry> {
     }
     fn adapter(&self, name: &str, config: &Value) -> Result<Box<dyn Adapter>> {
         self.create_adapter(name, config)
+    }
+    fn sanitizer(&self, name: &str, config: &Value) -> Result<(String, Box<dyn Sanitizer>)> {
+        let title = self.owner(Kind::Sanitizer, name)?.title();
+        Ok((title, self.create_sanitizer(name, config)?))
+    }
+    fn has_sanitizer(&self, name: &str) -> bool {
+        self.names(Kind::Sanitizer).contains(&name)
     }
     fn schema(&self, kind: Kind, name: &str) -> Result<Value> {
         Registry::schema(self, kind, name).cloned()

@@ -3,14 +3,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use codex_plugin_api::{Error, Result, RunInfo, Tracker};
+use codex_redaction::Sanitizers;
 use serde_json::{Map, Value};
 
 use super::clock;
 use super::durable::{io_error, probe};
 use crate::app::App;
+use crate::sanitize::clean_own;
 
 /// The file's name in the run folder.
 pub(super) const FILE: &str = "events.ndjson";
@@ -25,6 +28,7 @@ pub(super) struct Events {
     path: PathBuf,
     bytes: u64,
     trackers: Trackers,
+    sanitizers: Arc<Sanitizers>,
 }
 
 impl Events {
@@ -33,7 +37,12 @@ impl Events {
     ///
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Data`] when the log is shorter than that.
-    pub(super) fn open(path: &Path, bytes: u64, trackers: Trackers) -> Result<Self> {
+    pub(super) fn open(
+        path: &Path,
+        bytes: u64,
+        trackers: Trackers,
+        sanitizers: Arc<Sanitizers>,
+    ) -> Result<Self> {
         let failed = |error| io_error("write", path, &error);
         let file = OpenOptions::new()
             .create(true)
@@ -54,6 +63,7 @@ impl Events {
             path: path.to_path_buf(),
             bytes,
             trackers,
+            sanitizers,
         })
     }
 
@@ -65,7 +75,8 @@ impl Events {
         let mut object = Map::new();
         object.insert("event".into(), event.into());
         object.insert("time".into(), clock::timestamp().into());
-        if let Value::Object(fields) = fields {
+        // The trackers hear the same line.
+        if let Value::Object(fields) = clean_own(&self.sanitizers, &fields) {
             object.extend(fields);
         }
         let mut line = Value::Object(object).to_string();

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use codex_plugin_api::{Error, Result};
+use codex_redaction::Format;
 use serde_json::{Value, json};
 
 use super::adapter;
@@ -42,6 +43,7 @@ pub(super) fn export(
         .map_err(|error| Error::failed("cannot write down the export's note").because(&error))?;
     write_file(&scratch.path().join(NOTE), &text)?;
     let card = card(setup, folder, scratch.path(), (step, scores), plugins)?;
+    let card = setup.sanitizers.clean_log(&card, Format::Plain);
     write_file(&scratch.path().join(CARD), card.as_bytes())?;
     scratch.place(&folder.model())
 }

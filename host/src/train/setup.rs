@@ -5,7 +5,10 @@ mod options;
 
 use std::path::Path;
 
-use codex_plugin_api::{Error, Kind, Model, Result, Tokenizer, Tracker, Vocabulary};
+use std::sync::Arc;
+
+use codex_plugin_api::{Kind, Model, Result, Tokenizer, Tracker, Vocabulary};
+use codex_redaction::Sanitizers;
 use serde_json::{Value, json};
 
 use self::model::Chosen;
@@ -19,6 +22,7 @@ use crate::config::Resolved;
 use crate::data::{Batches, Corpus};
 use crate::evaluate::TaskSettings;
 use crate::model_folder;
+use crate::sanitize;
 
 /// Where the tokenizer comes from.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +53,10 @@ pub(super) struct Setup {
     pub(super) steps: u64,
     /// Digests and sizes of the data, for `environment.json`.
     pub(super) data: Value,
+    /// What cleans the data, and whatever is written about it.
+    pub(super) sanitizers: Arc<Sanitizers>,
+    /// What was found in the training rows; null where there is no sanitizer.
+    pub(super) sanitized: Value,
     /// How many tokens an evaluation gives the model at once.
     pub(super) evaluation_tokens: usize,
 }
@@ -65,12 +73,6 @@ impl Setup {
         app: &App,
     ) -> Result<Self> {
         let config = resolved.config.clone();
-        if !config.sanitizers.is_empty() {
-            return Err(
-                Error::config("`sanitizers` is set, but this host trains without")
-                    .hint("leave sanitizers out"),
-            );
-        }
         let options = Options {
             resolved: &resolved,
             components,
@@ -103,8 +105,13 @@ impl Setup {
             })
             .collect::<Result<_>>()?;
 
+        let listed = options.list(Kind::Sanitizer, "sanitizers", &config.sanitizers)?;
+        let sanitizers = sanitize::create(&listed, components, &app.folders, &app.output)?;
+        app.output.clean_with(&sanitizers);
+
         let task = config.training.task;
         let dataset = components.dataset(&config.data.name, &data)?;
+        let (dataset, tally) = sanitize::clean_dataset(dataset, &sanitizers)?;
         let corpus = Corpus::open(dataset, task, &config.data.columns())?;
         let (train, validation) = match config.data.validation_fraction {
             0.0 => (corpus, None),
@@ -121,6 +128,10 @@ impl Setup {
             None => config.run.dir.join(".cache"),
         };
         let examples = Examples::prepare(&cache, &train, task, tokenizer.as_ref(), app)?;
+        let sanitized = match &tally {
+            Some(tally) => sanitize::ingest_counts(examples.store().path(), tally)?,
+            None => Value::Null,
+        };
         let known = match config.model.plugin.get("path").and_then(Value::as_str) {
             Some(path) => model_folder::class_names(Path::new(path))?,
             None => None,
@@ -169,6 +180,7 @@ impl Setup {
             "bytes": examples.store().bytes(),
             "steps": steps,
             "base_fingerprint": base_fingerprint,
+            "sanitizers": (!sanitizers.is_empty()).then(|| sanitizers.digest()),
         });
         Ok(Self {
             schedule: Schedule::new(training, steps)?,
@@ -183,6 +195,8 @@ impl Setup {
             metrics,
             trackers,
             steps,
+            sanitizers,
+            sanitized,
             data,
             resolved,
         })

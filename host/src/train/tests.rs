@@ -5,6 +5,7 @@ mod failures;
 mod fakes;
 mod kill;
 mod resume;
+mod sanitized;
 mod tasks;
 
 use std::fs;

@@ -140,9 +140,14 @@ fn a_folder_that_cannot_be_written_loses_nothing() {
 #[test]
 fn a_full_disk_ends_the_run_with_the_file_named() {
     let app = testing::app();
-    let error = Events::open(Path::new("/dev/full"), 0, Trackers::default())
-        .and_then(|mut events| events.add("step", json!({}), &app))
-        .unwrap_err();
+    let error = Events::open(
+        Path::new("/dev/full"),
+        0,
+        Trackers::default(),
+        testing::no_sanitizers(),
+    )
+    .and_then(|mut events| events.add("step", json!({}), &app))
+    .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
     assert!(error.message().contains("/dev/full"), "{error}");
 }
@@ -186,7 +191,7 @@ fn mistakes_in_sections_name_their_origin_and_leave_nothing_behind() {
             "data.name=unknown",
             "there is no dataset \"unknown\" (data.name, command line)",
         ),
-        ("sanitizers=[x]", "`sanitizers` is set"),
+        ("sanitizers=[x]", "there is no sanitizer \"x\""),
         (
             "training.schedule_options.lr_end=3 training.schedule=polynomial",
             "training.schedule_options.lr_end is 3",

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use codex_plugin_api::{
-    Adapter, Column, Dataset, Error, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss, Metric, Model,
-    ModelInfo, Needs, OptimizerStep, Parameter, Result, RunInfo, Samples, Score, ScoreRequest,
-    Scores, TokenBatch, Tokenizer, Tracker, TrainingPass, TrainingSettings, Values, counters,
+    Adapter, Column, Dataset, Error, Finding, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss,
+    Metric, Model, ModelInfo, Needs, OptimizerStep, Parameter, Result, Rule, RunInfo, Samples,
+    Sanitizer, Score, ScoreRequest, Scores, Severity, Stage, Texts, TokenBatch, Tokenizer, Tracker,
+    TrainingPass, TrainingSettings, Values, counters,
 };
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ const IDS: usize = 257;
 
 /// What the fake plugins offer: datasets `memory` and `table` (pairs with labels), tokenizers `bytes`, `encoder` and
 /// `ready` (which takes no path), model `table` for every task, model `adapted` on the weights of a table with the adapter
-/// `bias`, a metric of every task, trackers `list`, `bad`.
+/// `bias`, a metric of every task, trackers `list`, `bad`, and the sanitizer `pets`.
 #[derive(Clone, Default)]
 pub(super) struct Fakes {
     pub(super) interrupt: Interrupt,
@@ -99,6 +100,15 @@ impl Components for Fakes {
     fn adapter(&self, _name: &str, config: &Value) -> Result<Box<dyn Adapter>> {
         Ok(Box::new(BiasAdapter(config.clone())))
     }
+    fn sanitizer(&self, name: &str, _config: &Value) -> Result<(String, Box<dyn Sanitizer>)> {
+        match name {
+            "pets" => Ok(("fakes 1".into(), Box::new(Pets))),
+            _ => Err(Error::config(format!("there is no sanitizer {name:?}"))),
+        }
+    }
+    fn has_sanitizer(&self, _name: &str) -> bool {
+        false
+    }
     fn metric(&self, name: &str, _config: &Value) -> Result<Box<dyn Metric>> {
         Ok(Box::new(Mean {
             name: if name == "other" { "other" } else { "loss" },
@@ -147,6 +157,36 @@ impl Components for Fakes {
     }
     fn in_use(&self) -> Vec<Value> {
         Vec::new()
+    }
+}
+
+/// Finds every `cat`.
+struct Pets;
+
+impl Sanitizer for Pets {
+    fn rules(&self) -> Result<Vec<Rule>> {
+        Ok(vec![Rule {
+            id: "animal".into(),
+            entity: "secret".into(),
+            severity: Severity::High,
+            description: "animals".into(),
+        }])
+    }
+    fn max_span(&self) -> u32 {
+        3
+    }
+    fn scan(&self, texts: Texts<'_>, _stage: Stage) -> Result<Vec<Finding>> {
+        let mut found = Vec::new();
+        for (text, words) in texts.iter().enumerate() {
+            found.extend(words.match_indices("cat").map(|(at, _)| Finding {
+                start: at as u64,
+                end: at as u64 + 3,
+                text: text as u32,
+                rule: 0,
+                confidence: 1.0,
+            }));
+        }
+        Ok(found)
     }
 }
 
