@@ -195,13 +195,34 @@ impl Resolved {
         })
     }
 
-    /// As [`Self::to_yaml`], with the values as `clean` gives them back.
-    pub fn to_yaml_with(&self, clean: impl FnOnce(&Value) -> Value) -> String {
+    /// The tree as [`Self::to_yaml`] writes it, but with the values as `clean` gives them back, and the dotted paths of
+    /// those that it changed.
+    pub fn to_yaml_with(&self, clean: impl FnOnce(&Value) -> Value) -> (String, Vec<String>) {
         let values = match clean(&Value::Object(self.tree.values.clone())) {
             Value::Object(values) => values,
             other => Map::from_iter([("withheld".to_owned(), other)]),
         };
-        yaml::write(&values, &|path| Some(self.origin(path).to_string()))
+        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
+        tree::leaves(&self.tree.values, "", &mut before);
+        tree::leaves(&values, "", &mut after);
+        before.retain(|path, value| after.get(path) != Some(value));
+        let yaml = yaml::write(&values, &|path| Some(self.origin(path).to_string()));
+        (yaml, before.into_keys().collect())
+    }
+
+    /// This configuration with the values that another one has at these dotted paths.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn with_values_of(&self, other: &Self, paths: &[String]) -> Result<Self> {
+        let mut tree = self.tree.clone();
+        for path in paths {
+            if let Some(value) = other.tree.get(path) {
+                let parts: Vec<String> = path.split('.').map(str::to_owned).collect();
+                tree.set(&parts, value.clone(), other.origin(path).clone());
+            }
+        }
+        Self::new(tree)
     }
 
     /// SHA-256 of what decides the run: all keys but its name and place.

@@ -3,15 +3,18 @@
 //! The model gives logits, the tokenizer bytes; choosing a token, stopping and turning bytes into text that can be shown
 //! are this room's.
 
+mod blocked;
 mod passed;
 mod sampling;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aho_corasick::automaton::StateID;
 use codex_plugin_api::{EncodeOptions, Error, ErrorKind, Ids, Model, Result, Texts, Tokenizer};
 use serde::Serialize;
 
+use self::blocked::Blocked;
 use self::passed::Passed;
 pub use self::sampling::Sampling;
 use self::sampling::penalise;
@@ -35,6 +38,10 @@ pub struct Settings {
     pub stop: Vec<String>,
     /// Tokens that end a text.
     pub end_tokens: Vec<u32>,
+    /// Texts that are never generated.
+    pub blocked: Vec<String>,
+    /// Whether ASCII letters in them stand for both cases.
+    pub blocked_ignore_case: bool,
 }
 
 /// Why a continuation ended.
@@ -45,8 +52,10 @@ pub enum FinishReason {
     Eos,
     /// As many tokens as asked for, or as the model can hold.
     Length,
-    /// A stop text came.
+    /// A stop text came, or the sanitizers' policy ended the text.
     Stop,
+    /// Every token would have completed a blocked text.
+    Blocked,
 }
 
 /// What was generated for one prompt.
@@ -131,6 +140,12 @@ pub fn generate(
     let draws = draws(prompts);
     // A model's vocabulary may be padded with ids that the tokenizer does not know.
     let known = vocab_size.min(tokenizer.vocabulary()?.size as usize);
+    let blocked = Blocked::new(
+        &settings.blocked,
+        settings.blocked_ignore_case,
+        tokenizer,
+        known,
+    )?;
     let mut completions = Vec::with_capacity(prompts.len());
     for (group, prompts) in prompts.chunks(TOGETHER).enumerate() {
         let mut sessions = Vec::with_capacity(prompts.len());
@@ -141,6 +156,7 @@ pub fn generate(
             let run = Run {
                 tokenizer,
                 settings,
+                blocked: blocked.as_ref(),
                 app,
                 vocab_size,
                 known,
@@ -192,6 +208,7 @@ impl Settings {
 struct Run<'a> {
     tokenizer: &'a dyn Tokenizer,
     settings: &'a Settings,
+    blocked: Option<&'a Blocked>,
     app: &'a App,
     vocab_size: usize,
     known: usize,
@@ -210,6 +227,8 @@ struct Progress {
     /// What its draws depend on.
     draw: [u64; 2],
     text: TextStream,
+    /// How much of a blocked text it ends with, where any is blocked.
+    blocked: Option<StateID>,
     /// What of it may be shown.
     passed: Passed,
     finished: Option<FinishReason>,
@@ -224,24 +243,11 @@ impl Run<'_> {
         draws: &[[u64; 2]],
         show: &mut dyn FnMut(usize, &str) -> Result<()>,
     ) -> Result<Vec<Completion>> {
-        let mut all: Vec<Progress> = prompts
+        let mut all = prompts
             .iter()
             .zip(draws)
-            .map(|(prompt, &draw)| Progress {
-                unread: prompt.clone(),
-                read: 0,
-                generated: 0,
-                seen: if self.penalises() {
-                    prompt.iter().copied().collect()
-                } else {
-                    BTreeSet::new()
-                },
-                draw,
-                text: TextStream::new(&self.settings.stop),
-                passed: Passed::new(self.app.output.sanitizers()),
-                finished: None,
-            })
-            .collect();
+            .map(|(prompt, &draw)| self.begin(prompt, draw))
+            .collect::<Result<Vec<_>>>()?;
         loop {
             let active: Vec<usize> = (0..all.len())
                 .filter(|&index| all[index].finished.is_none())
@@ -284,6 +290,28 @@ impl Run<'_> {
             .collect())
     }
 
+    fn begin(&self, prompt: &[u32], draw: [u64; 2]) -> Result<Progress> {
+        let mut bytes = Vec::new();
+        for &id in prompt {
+            bytes.extend(self.tokenizer.token_bytes(id)?);
+        }
+        Ok(Progress {
+            unread: prompt.to_vec(),
+            read: 0,
+            generated: 0,
+            seen: if self.penalises() {
+                prompt.iter().copied().collect()
+            } else {
+                BTreeSet::new()
+            },
+            draw,
+            text: TextStream::new(&self.settings.stop),
+            blocked: self.blocked.map(|blocked| blocked.begin(&bytes)),
+            passed: Passed::new(self.app.output.sanitizers(), &bytes)?,
+            finished: None,
+        })
+    }
+
     fn penalises(&self) -> bool {
         self.settings.sampling.repetition_penalty != 1.0
     }
@@ -324,6 +352,12 @@ impl Run<'_> {
         let sampling = &self.settings.sampling;
         let logits = &mut logits[..self.known];
         penalise(logits, &progress.seen, sampling.repetition_penalty);
+        if let (Some(blocked), Some(state)) = (self.blocked, progress.blocked)
+            && !blocked.mask(state, logits)
+        {
+            progress.finished = Some(FinishReason::Blocked);
+            return Ok(());
+        }
         let token = sampling
             .choose(logits, &progress.draw, progress.generated)
             .map_err(|error| {
@@ -341,7 +375,11 @@ impl Run<'_> {
         if self.penalises() {
             progress.seen.insert(token);
         }
-        let stopped = progress.text.push(&self.tokenizer.token_bytes(token)?);
+        let bytes = self.tokenizer.token_bytes(token)?;
+        if let (Some(blocked), Some(state)) = (self.blocked, &mut progress.blocked) {
+            *state = blocked.step(*state, &bytes);
+        }
+        let stopped = progress.text.push(&bytes);
         progress.finished = if stopped {
             Some(FinishReason::Stop)
         } else if progress.generated >= self.settings.max_new_tokens

@@ -1,12 +1,12 @@
 //! The one place that prints. Results go to standard output, everything else to standard error; progress bars only to a
 //! terminal; `--json` leaves nothing on standard output but JSON.
 
-use std::borrow::Cow;
+use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use codex_plugin_api::{Context, Error, LogLevel, Result};
-use codex_redaction::{Format, Sanitizers};
+use codex_redaction::{Format, Sanitizers, WITHHELD};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
@@ -43,6 +43,11 @@ pub struct Output {
     kept: Option<Kept>,
     /// What cleans whatever goes to standard error, once there is any; of all clones.
     sanitizers: Arc<OnceLock<Arc<Sanitizers>>>,
+}
+
+thread_local! {
+    /// Whether a line for standard error is being cleaned on this thread.
+    static CLEANING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Results that were kept instead of printed.
@@ -304,11 +309,19 @@ impl Output {
     }
 
     fn say(&self, text: &str) {
-        let text = match self.sanitizers.get() {
-            Some(sanitizers) => Cow::Owned(sanitizers.clean_log(text, Format::Plain)),
-            None => Cow::Borrowed(text),
+        let Some(sanitizers) = self.sanitizers.get() else {
+            return self.print(text);
         };
-        self.print(&text);
+        // A sanitizer may itself log while it scans a line. What it then says cannot be scanned: it would never end.
+        let cleaned = CLEANING.with(|cleaning| {
+            if cleaning.replace(true) {
+                return WITHHELD.to_owned();
+            }
+            let cleaned = sanitizers.clean_log(text, Format::Plain);
+            cleaning.set(false);
+            cleaned
+        });
+        self.print(&cleaned);
     }
 
     fn print(&self, text: &str) {

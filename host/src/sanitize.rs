@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use codex_plugin_api::{Context, Dataset, Error, Result, Sanitizer, Stage, TextBuffer};
-use codex_redaction::{CleanDataset, Policy, SWITCH_VARIABLE, Sanitizers, Switch, Tally};
+use codex_redaction::{CleanDataset, Count, Counts, Policy, SWITCH_VARIABLE, Sanitizers, Switch, Tally};
 use serde_json::{Value, json};
 
 use crate::folders::Folders;
@@ -23,6 +23,9 @@ const DEFAULT: &str = "default";
 
 /// A policy's file, where the user's own is not what is wanted.
 const POLICY_VARIABLE: &str = "CODEX_ML_SANITIZE_POLICY";
+
+/// So many kinds of findings are told in one line.
+const TOLD: usize = 5;
 
 /// The user's policy below the data folder. A project has none: whoever gives away a project would otherwise decide
 /// what passes on other people's machines.
@@ -139,6 +142,50 @@ pub(crate) fn clean_prompts(
             })
         })
         .collect()
+}
+
+/// Texts as an encoder may be given them; `first` is the number of the first one. What was found is added to `found`.
+///
+/// # Errors
+/// As [`clean_prompts`].
+pub(crate) fn clean_texts(
+    texts: TextBuffer,
+    first: u64,
+    sanitizers: &Sanitizers,
+    found: &mut Counts,
+) -> Result<TextBuffer> {
+    if sanitizers.is_empty() {
+        return Ok(texts);
+    }
+    let cleaned = sanitizers.clean(texts.as_texts(), Stage::Prompt, None)?;
+    let mut passed = TextBuffer::default();
+    for ((index, text), cleaned) in (first..).zip(texts.as_texts().iter()).zip(&cleaned) {
+        found.add(Stage::Prompt, &cleaned.findings);
+        passed.push(cleaned.text(text).ok_or_else(|| {
+            Error::data(format!("text {index} (from 0) holds what the policy drops"))
+                .hint("take it out of the input, or have the policy redact it")
+        })?);
+    }
+    Ok(passed)
+}
+
+/// What was found, for people: `3 × secret (rule github-token, action redact), …`; `None` where that is nothing.
+pub(crate) fn told(found: &[Count]) -> Option<String> {
+    let mut most: Vec<&Count> = found.iter().collect();
+    most.sort_by_key(|it| std::cmp::Reverse(it.count));
+    let mut list: Vec<String> = most
+        .iter()
+        .take(TOLD)
+        .map(|it| {
+            let (count, action) = (it.count, it.action.word());
+            format!("{count} × {} (rule {}, action {action})", it.entity, it.rule)
+        })
+        .collect();
+    if let Some(more) = most.get(TOLD..).filter(|more| !more.is_empty()) {
+        let count: u64 = more.iter().map(|it| it.count).sum();
+        list.push(format!("{count} of {} more kinds", more.len()));
+    }
+    (!list.is_empty()).then(|| list.join(", "))
 }
 
 /// What was found in the training rows, as the event `sanitized` tells it. A token store that was made before is not

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use codex_plugin_api::{
-    Batch, Column, Dataset, DatasetInfo, EncodeOptions, Encoding, Error, Field, FieldType, Ids,
-    Metric, Model, ModelInfo, Needs, Parameter, Result, Samples, Score, ScoreRequest, Scores,
-    SpecialTokens, TextBuffer, Texts, TokenBatch, Tokenizer, Values, Vocabulary,
+    Batch, Column, Dataset, DatasetInfo, EncodeOptions, Encoding, Error, Field, FieldType, Finding,
+    Ids, Metric, Model, ModelInfo, Needs, Parameter, Result, Rule, Samples, Sanitizer, Score,
+    ScoreRequest, Scores, Severity, SpecialTokens, Stage, TextBuffer, Texts, TokenBatch, Tokenizer,
+    Values, Vocabulary,
 };
 
 use crate::app::App;
@@ -24,6 +25,45 @@ pub(crate) fn no_sanitizers() -> std::sync::Arc<codex_redaction::Sanitizers> {
     let policy = codex_redaction::Policy::standard().unwrap();
     let key = codex_redaction::Key::new(b"a key for these tests").unwrap();
     std::sync::Arc::new(codex_redaction::Sanitizers::new(Vec::new(), policy, key).unwrap())
+}
+
+/// What cleans every occurrence of a word away, as a secret.
+pub(crate) fn finding(word: &'static str) -> std::sync::Arc<codex_redaction::Sanitizers> {
+    let policy = codex_redaction::Policy::standard().unwrap();
+    let key = codex_redaction::Key::new(b"a key for these tests").unwrap();
+    let list: Vec<(String, std::sync::Arc<dyn Sanitizer>)> =
+        vec![("testing 1".into(), std::sync::Arc::new(Finds(word)))];
+    std::sync::Arc::new(codex_redaction::Sanitizers::new(list, policy, key).unwrap())
+}
+
+/// Finds every occurrence of a word.
+pub(crate) struct Finds(pub(crate) &'static str);
+
+impl Sanitizer for Finds {
+    fn rules(&self) -> Result<Vec<Rule>> {
+        Ok(vec![Rule {
+            id: "word".into(),
+            entity: "secret".into(),
+            severity: Severity::High,
+            description: "a word".into(),
+        }])
+    }
+    fn max_span(&self) -> u32 {
+        self.0.len() as u32
+    }
+    fn scan(&self, texts: Texts<'_>, _stage: Stage) -> Result<Vec<Finding>> {
+        let mut found = Vec::new();
+        for (text, words) in texts.iter().enumerate() {
+            found.extend(words.match_indices(self.0).map(|(at, _)| Finding {
+                start: at as u64,
+                end: (at + self.0.len()) as u64,
+                text: text as u32,
+                rule: 0,
+                confidence: 1.0,
+            }));
+        }
+        Ok(found)
+    }
 }
 
 /// Documents of the given texts.

@@ -45,6 +45,9 @@ use crate::config::{self, Resolved};
 use crate::sanitize::clean_own;
 use crate::task::Task;
 
+/// The key in `environment.json` for the settings whose values were redacted in `config.yaml`.
+const REDACTED: &str = "redacted_settings";
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -98,14 +101,14 @@ pub fn start(resolved: Resolved, components: &dyn Components, app: &App) -> Resu
         save_to: &saved_tokenizer,
     };
     let setup = Setup::new(resolved, source, components, app)?;
-    write_file(
-        &draft.path().join(CONFIG),
-        setup
-            .resolved
-            .to_yaml_with(|values| clean_own(&setup.sanitizers, values))
-            .as_bytes(),
-    )?;
-    let environment = environment::describe(&setup, components, app);
+    let (config, redacted) = setup
+        .resolved
+        .to_yaml_with(|values| clean_own(&setup.sanitizers, values));
+    write_file(&draft.path().join(CONFIG), config.as_bytes())?;
+    let mut environment = environment::describe(&setup, components, app);
+    if !redacted.is_empty() {
+        environment[REDACTED] = json!(redacted);
+    }
     let environment = pretty(&clean_own(&setup.sanitizers, &environment))?;
     write_file(&draft.path().join(ENVIRONMENT), &environment)?;
     write_file(&draft.path().join(events::FILE), b"")?;
@@ -152,7 +155,8 @@ pub fn resume(
     run(setup, &folder, state, true, components, app)
 }
 
-/// The run's own configuration, which what the user gave must not contradict.
+/// The run's own configuration, which what the user gave must not contradict. What was redacted in it must be given again,
+/// and must be what the run began with.
 fn stored_config(
     folder: &RunFolder,
     now: Option<&Resolved>,
@@ -160,10 +164,29 @@ fn stored_config(
 ) -> Result<Resolved> {
     let file = folder.path().join(CONFIG);
     let stored = config::resolve_stored(&file, &[])?;
-    let differences = match now {
-        Some(now) => stored.differences(now),
-        None => stored.differences(&config::resolve_stored(&file, overrides)?),
+    let now = match now {
+        Some(now) => now,
+        None => &config::resolve_stored(&file, overrides)?,
     };
+    let begun = read_environment(folder)?;
+    let redacted: Vec<String> = begun
+        .get(REDACTED)
+        .and_then(|paths| serde_json::from_value(paths.clone()).ok())
+        .unwrap_or_default();
+    let stored = stored.with_values_of(now, &redacted)?;
+    let differences = stored.differences(now);
+    if !redacted.is_empty() && begun["config_hash"] != json!(stored.hash()) {
+        return Err(Error::config(format!(
+            "the run {} was begun with values that its configuration does not hold, for they were redacted: {}",
+            folder.name(),
+            redacted.join(", ")
+        ))
+        .hint(format!(
+            "give them as they were: --resume {} {}=VALUE",
+            folder.path().display(),
+            redacted.join("=VALUE ")
+        )));
+    }
     if differences.is_empty() {
         return Ok(stored);
     }
@@ -175,13 +198,18 @@ fn stored_config(
     .hint("continue it without these settings, or start another run with them"))
 }
 
-/// Data and tokenizer must be those that the run began with.
-fn same_environment(folder: &RunFolder, setup: &Setup, app: &App) -> Result<()> {
+/// What the run wrote down about how it began.
+fn read_environment(folder: &RunFolder) -> Result<Value> {
     let path = folder.path().join(ENVIRONMENT);
-    let stored: Value = std::fs::read(&path)
+    std::fs::read(&path)
         .ok()
         .and_then(|text| serde_json::from_slice(&text).ok())
-        .ok_or_else(|| Error::data(format!("{} is missing or damaged", path.display())))?;
+        .ok_or_else(|| Error::data(format!("{} is missing or damaged", path.display())))
+}
+
+/// Data and tokenizer must be those that the run began with.
+fn same_environment(folder: &RunFolder, setup: &Setup, app: &App) -> Result<()> {
+    let stored = read_environment(folder)?;
     for (key, what) in [
         ("train_fingerprint", "the training documents"),
         ("validation_fingerprint", "the held-out documents"),

@@ -23,6 +23,7 @@
 //! - `hostile`: sandboxed plugins that mean harm, each deed with its error, and the host alive afterwards
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
 //! - `embed`: texts to vectors, beside what PyTorch computed
+//! - `sanitized`: planted secrets that no file, answer or error may repeat; policies; blocked texts
 //! - `generate`: several prompts at once, folders without a head
 //! - `command_line`: help, completion, JSON, exit codes
 //! - `pages`: the documentation's promises: commands that it shows, pages that are generated
@@ -55,5 +56,6 @@ mod permissions;
 mod refused;
 mod registry;
 mod resume;
+mod sanitized;
 mod tasks;
 mod third_party;

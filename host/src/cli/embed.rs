@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use codex_plugin_api::{Error, Result};
+use codex_redaction::Counts;
 use indicatif::ProgressBar;
 use serde_json::{Map, Value, json};
 
@@ -13,6 +14,7 @@ use crate::app::App;
 use crate::data::{DataSource, Documents};
 use crate::embed::{Embedder, Format, Input, InputFormat, Options, Rows, create, lines};
 use crate::exit::Exit;
+use crate::sanitize::{clean_texts, told};
 
 /// Arguments of `embed`.
 #[derive(Debug, clap::Args)]
@@ -91,14 +93,17 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         None => None,
     };
     let bar = source.bar(documents.as_ref(), app);
+    let sanitizers = app.sanitizers()?;
+    let mut found = Counts::default();
     while let Some(window) = input.next(&app.interrupt)? {
         let first = embedder.texts;
-        let values = embedder.embed(&window.texts, &app.interrupt)?;
+        let texts = clean_texts(window.texts, first, &sanitizers, &mut found)?;
+        let values = embedder.embed(&texts, &app.interrupt)?;
         let rows = Rows {
             first,
             dimensions: embedder.dimensions(),
             values: &values,
-            texts: args.with_text.then(|| window.texts.as_texts()),
+            texts: args.with_text.then(|| texts.as_texts()),
         };
         match &mut sink {
             Some(sink) => sink.write(&rows)?,
@@ -111,6 +116,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         sink.finish()?;
     }
     bar.finish_and_clear();
+    if let Some(found) = told(&found.list()) {
+        app.output.warn(format!("the texts held {found}"));
+    }
     tell(args, &embedder, app)?;
     Ok(Exit::Done)
 }
@@ -225,7 +233,8 @@ impl Source {
 
     fn documents(&self, app: &App) -> Result<Option<Documents>> {
         match self {
-            Self::Data(source) => source.open(app).map(Some),
+            // What is embedded is a prompt, wherever it comes from.
+            Self::Data(source) => source.open_as_given(app).map(Some),
             _ => Ok(None),
         }
     }

@@ -18,7 +18,8 @@ use crate::task::Task;
     long_about = "Continue texts with a model.\n\nPrints each prompt followed by its continuation, as it is generated \
                   when there is one prompt. With --json, prints one object a prompt: text (the continuation alone), \
                   tokens, and finish_reason: eos (the model ended the text), length (--max-new-tokens or the model's \
-                  longest sequence was reached) or stop (a --stop text came).\n\nA prompt is continued alike alone and \
+                  longest sequence was reached), stop (a --stop text came) or blocked (every token would have completed a \
+                  --block text).\n\nA prompt is continued alike alone and \
                   together with others; the same prompt given twice is continued in two ways. What is left to draw from \
                   is narrowed in this order: repetition penalty, temperature, top-k, top-p, min-p.",
     after_help = "Examples:\n  codex-ml generate --model runs/first/model --prompt \"The old man\"\n  codex-ml generate \
@@ -87,6 +88,15 @@ pub(super) struct Args {
     /// Stop where this text would come, without it; repeatable; \n and \t are understood.
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stop: Vec<String>,
+    /// Never generate this text: tokens that would complete it are not drawn; repeatable; \n and \t are understood.
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    block: Vec<String>,
+    /// Never generate any line of this file.
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    block_file: Vec<PathBuf>,
+    /// Let ASCII letters in blocked texts stand for both cases.
+    #[arg(long)]
+    block_ignore_case: bool,
 }
 
 pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
@@ -114,6 +124,8 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         max_new_tokens: args.max_new_tokens,
         stop: args.stop.iter().map(|stop| unescape(stop)).collect(),
         end_tokens: folder.end_tokens(tokenizer.as_ref())?,
+        blocked: blocked(&args.block, &args.block_file)?,
+        blocked_ignore_case: args.block_ignore_case,
     };
     // A bare decoder gives embeddings where nobody asks for anything else, and asked for it can often continue texts; a
     // model with another head says itself that it cannot.
@@ -161,6 +173,20 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
         }
     }
     Ok(Exit::Done)
+}
+
+/// All blocked texts: those of the command line, then the lines of the files. Empty lines block nothing.
+fn blocked(given: &[String], files: &[PathBuf]) -> Result<Vec<String>> {
+    let mut blocked: Vec<String> = given.iter().map(|text| unescape(text)).collect();
+    for file in files {
+        let text = std::fs::read_to_string(file).or_error(|| {
+            Error::config(format!("cannot read the blocked texts {}", file.display()))
+                .hint("it must be a readable text in UTF-8 with a text to block on every line")
+        })?;
+        let lines = text.lines().filter(|line| !line.is_empty());
+        blocked.extend(lines.map(str::to_owned));
+    }
+    Ok(blocked)
 }
 
 /// All prompts: those of the command line, then the lines of a file.
@@ -237,6 +263,20 @@ mod tests {
         ] {
             assert_eq!(unescape(given), expected);
         }
+    }
+
+    #[test]
+    fn lines_of_a_file_are_blocked_and_a_missing_one_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("blocked.txt");
+        std::fs::write(&file, "one two\r\n\nthree\n").unwrap();
+        let found = blocked(&["a\\tb".to_owned()], std::slice::from_ref(&file)).unwrap();
+        assert_eq!(found, ["a\tb", "one two", "three"]);
+        let error = blocked(&[], &[folder.path().join("none")]).unwrap_err();
+        assert!(
+            error.message().contains("cannot read the blocked texts"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -126,11 +126,7 @@ impl DataSource {
         Ok(())
     }
 
-    /// Creates the dataset.
-    ///
-    /// # Errors
-    /// The registry's and the plugin's.
-    pub fn open_dataset(&self, app: &App) -> Result<Box<dyn Dataset>> {
+    fn open_dataset(&self, app: &App) -> Result<Box<dyn Dataset>> {
         let registry = app.registry()?;
         let mut options = self.options.clone();
         // A dataset that chooses its columns itself (a table's) must know which one is the text.
@@ -144,12 +140,15 @@ impl DataSource {
     }
 
     /// Creates the dataset, with texts that the sanitizers cleaned.
-    fn open_clean(&self, app: &App) -> Result<Box<dyn Dataset>> {
+    ///
+    /// # Errors
+    /// The registry's and the plugin's.
+    pub fn open_clean(&self, app: &App) -> Result<Box<dyn Dataset>> {
         let (dataset, _) = sanitize::clean_dataset(self.open_dataset(app)?, &app.sanitizers()?)?;
         Ok(dataset)
     }
 
-    /// Opens all documents.
+    /// Opens all documents, cleaned by the sanitizers.
     ///
     /// # Errors
     /// As [`Self::open_dataset`] and [`Documents::open`].
@@ -157,7 +156,15 @@ impl DataSource {
         Documents::open(self.open_clean(app)?, self.columns.text.as_deref())
     }
 
-    /// Opens all that a task learns from.
+    /// Opens all documents with their texts as they are, for a caller that cleans them as something else than data.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as_given(&self, app: &App) -> Result<Documents> {
+        Documents::open(self.open_dataset(app)?, self.columns.text.as_deref())
+    }
+
+    /// Opens all that a task learns from, cleaned by the sanitizers.
     ///
     /// # Errors
     /// As [`Self::open_dataset`] and [`Corpus::open`].

@@ -19,6 +19,8 @@ fn settings() -> Settings {
         max_new_tokens: 100,
         stop: Vec::new(),
         end_tokens: vec![256],
+        blocked: Vec::new(),
+        blocked_ignore_case: false,
     }
 }
 
@@ -276,4 +278,30 @@ fn what_cannot_go_on_closes_its_sessions() {
             ErrorKind::Config
         );
     }
+}
+
+#[test]
+fn a_blocked_text_is_never_generated_not_even_together_with_the_prompt() {
+    for (prompt, blocked) in [("a", "cd"), ("abc", "bcd")] {
+        let settings = Settings {
+            blocked: vec![blocked.into()],
+            ..settings()
+        };
+        let (completions, _) =
+            run(&mut BigramModel::reciting("abcdef"), &[prompt], &settings).unwrap();
+        let text = format!("{prompt}{}", completions[0].text);
+        assert!(text.starts_with("abc") && !text.contains(blocked), "{text}");
+    }
+    let everything = (0..=255u8).map(|byte| char::from(byte).to_string());
+    let settings = Settings {
+        // As characters: all bytes of ASCII, and all that begin or go on another character up to U+00FF.
+        blocked: everything.collect(),
+        sampling: Sampling {
+            temperature: 1.0,
+            ..settings().sampling
+        },
+        ..settings()
+    };
+    let (completions, _) = run(&mut BigramModel::uniform(128), &["a"], &settings).unwrap();
+    assert_eq!(completions, [completion("", 0, FinishReason::Blocked)]);
 }

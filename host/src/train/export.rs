@@ -14,6 +14,7 @@ use super::folder::{MODEL, RunFolder};
 use super::model_card::{Adapted, Facts};
 use super::setup::Setup;
 use crate::model_folder::NOTE;
+use crate::sanitize::clean_own;
 use crate::task::Task;
 
 /// What people read of the model.
@@ -39,7 +40,8 @@ pub(super) fn export(
     })?;
     probe();
     written(setup.tokenizer.save(&path))?;
-    let text = serde_json::to_vec_pretty(&note(setup))
+    let note = clean_own(&setup.sanitizers, &note(setup));
+    let text = serde_json::to_vec_pretty(&note)
         .map_err(|error| Error::failed("cannot write down the export's note").because(&error))?;
     write_file(&scratch.path().join(NOTE), &text)?;
     let card = card(setup, folder, scratch.path(), (step, scores), plugins)?;

@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use codex_plugin_api::Result;
+use codex_redaction::Count;
 use serde_json::json;
 
 use super::folder::RunFolder;
 use super::setup::Setup;
 use super::{Outcome, Status, score};
 use crate::app::App;
+use crate::sanitize::told;
 use crate::task::Task;
 
 /// What is going to be trained, on what.
@@ -24,6 +26,9 @@ pub(super) fn begins(setup: &Setup, folder: &RunFolder, app: &App) {
         grouped(u64::from(setup.vocabulary.size)),
         grouped(count("validation_documents")),
     ));
+    if let Some(found) = sanitized(setup) {
+        app.output.note(found);
+    }
     if let Ok(info) = setup.model.info() {
         app.output.note(format!(
             "model {} ({}): {} parameters, {} on {}",
@@ -43,6 +48,13 @@ pub(super) fn begins(setup: &Setup, folder: &RunFolder, app: &App) {
             adapter.places()
         ));
     }
+}
+
+/// What the sanitizers found in the documents.
+fn sanitized(setup: &Setup) -> Option<String> {
+    let counts = serde_json::from_value::<Vec<Count>>(setup.sanitized["counts"].clone());
+    let found = told(&counts.ok()?)?;
+    Some(format!("the documents held {found}"))
 }
 
 /// How the run ended, and what to type next.

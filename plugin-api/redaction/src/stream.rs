@@ -1,7 +1,8 @@
 //! Text that comes in pieces: it leaves as soon as nothing that may still come can change what is done with it.
 //!
-//! What is held back is twice the longest finding and some context. Scans happen at places that depend on the text
-//! alone, never on the sizes of the pieces, so the output is the same for any pieces. It is also the same as for the
+//! What is held back is the longest finding and some context, and where something was found, the longest finding once
+//! more: what comes behind may still belong to it. Scans happen at places that depend on the text alone, never on the
+//! sizes of the pieces, so the output is the same for any pieces. It is also the same as for the
 //! whole text, for sanitizers that look at most [`StreamOptions::context`] bytes around what they find.
 
 mod decode;
@@ -73,6 +74,8 @@ pub struct Stream {
     /// The place of `buffer`'s first byte in the text.
     origin: Position,
     findings: Vec<ReportedFinding>,
+    /// So many bytes are open at the next scan.
+    limit: usize,
     ended: bool,
 }
 
@@ -84,22 +87,26 @@ impl Stream {
         path: Option<&str>,
         options: StreamOptions,
     ) -> Self {
-        Self {
+        let options = StreamOptions {
+            step: options.step.max(1),
+            ..options
+        };
+        let mut stream = Self {
             sanitizers,
             stage,
             path: path.map(str::to_owned),
-            options: StreamOptions {
-                step: options.step.max(1),
-                ..options
-            },
+            options,
             decoder: Decoder::new(options.invalid_utf8),
             buffer: String::new(),
             open: 0,
             untold: 0,
             origin: Position::default(),
             findings: Vec::new(),
+            limit: 0,
             ended: false,
-        }
+        };
+        stream.limit = stream.held_back_plain() + options.step;
+        stream
     }
 
     /// Takes the next bytes and appends to `out` what may be shown.
@@ -153,21 +160,25 @@ impl Stream {
 
     /// The most bytes that wait to be decided: what an author of a sanitizer should know about `max_span`.
     pub fn held_back(&self) -> usize {
-        2 * self.sanitizers.max_span() + self.options.context.max(self.sanitizers.longest_mark())
+        self.held_back_plain() + self.sanitizers.max_span()
+    }
+
+    /// How many bytes wait where nothing was found: no finding that covers what lies before can still come.
+    fn held_back_plain(&self) -> usize {
+        self.sanitizers.max_span() + self.options.context.max(self.sanitizers.longest_mark())
     }
 
     fn take(&mut self, mut text: &str, out: &mut String) -> Result<()> {
-        let limit = self.held_back() + self.options.step;
         while !text.is_empty() && !self.ended {
             // A character that does not fit is taken whole, so a scan may leave the limit or more behind.
             let open = self.buffer.len() - self.open;
-            let mut cut = limit.saturating_sub(open).clamp(1, text.len());
+            let mut cut = self.limit.saturating_sub(open).clamp(1, text.len());
             while !text.is_char_boundary(cut) {
                 cut += 1;
             }
             self.buffer.push_str(&text[..cut]);
             text = &text[cut..];
-            if self.buffer.len() - self.open >= limit {
+            if self.buffer.len() - self.open >= self.limit {
                 self.scan(false, out)?;
             }
         }
@@ -176,11 +187,15 @@ impl Stream {
 
     /// Scans what is there and lets go what is decided.
     fn scan(&mut self, last: bool, out: &mut String) -> Result<()> {
-        let undecided = if last { 0 } else { self.held_back() };
-        let mut sure = self.buffer.len() - undecided;
-        while !self.buffer.is_char_boundary(sure) {
-            sure -= 1;
-        }
+        // Findings that begin before `sure` are decided; text before `clear` is, where none covers it.
+        let (sure, mut clear) = if last {
+            (self.buffer.len(), self.buffer.len())
+        } else {
+            (
+                self.before_end(self.held_back()),
+                self.before_end(self.held_back_plain()),
+            )
+        };
         let texts: TextBuffer = [&self.buffer].into_iter().collect();
         let sanitizers = Arc::clone(&self.sanitizers);
         let scanned = sanitizers
@@ -209,8 +224,13 @@ impl Stream {
         };
         self.tell_passing(&resolved.passing, told);
         let mut at = self.origin;
+        self.limit = self.held_back_plain() + self.options.step;
         for finding in &resolved.changing {
-            if finding.hit.start >= sure {
+            if finding.hit.start >= sure && !last {
+                if finding.hit.start < clear {
+                    clear = finding.hit.start;
+                    self.limit = self.held_back() + self.options.step;
+                }
                 break;
             }
             out.push_str(&self.buffer[self.open..finding.hit.start]);
@@ -228,12 +248,21 @@ impl Stream {
                 }
             }
         }
-        if sure > self.open {
-            out.push_str(&self.buffer[self.open..sure]);
-            self.open = sure;
+        if clear > self.open {
+            out.push_str(&self.buffer[self.open..clear]);
+            self.open = clear;
         }
         self.forget();
         Ok(())
+    }
+
+    /// The character's border at or before so many bytes from the buffer's end.
+    fn before_end(&self, bytes: usize) -> usize {
+        let mut at = self.buffer.len().saturating_sub(bytes);
+        while !self.buffer.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
     }
 
     fn tell_passing(&mut self, passing: &[Decided], told: usize) {

@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     }
     let mut source = DataSource::from_argument(&args.data)?;
     settings::apply_data(&mut source, &settings)?;
-    let dataset = source.open_dataset(app)?;
+    let dataset = source.open_clean(app)?;
     let info = dataset.info()?;
     let first = dataset.read(0, args.rows)?;
     // Without a text column the rest is still worth seeing; why there is none is told beside it.

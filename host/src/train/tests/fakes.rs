@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use codex_plugin_api::{
-    Adapter, Column, Dataset, Error, Finding, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss,
-    Metric, Model, ModelInfo, Needs, OptimizerStep, Parameter, Result, Rule, RunInfo, Samples,
-    Sanitizer, Score, ScoreRequest, Scores, Severity, Stage, Texts, TokenBatch, Tokenizer, Tracker,
-    TrainingPass, TrainingSettings, Values, counters,
+    Adapter, Column, Dataset, Error, GradientSummary, IGNORE_LABEL, Ids, Kind, Loss, Metric, Model,
+    ModelInfo, Needs, OptimizerStep, Parameter, Result, RunInfo, Samples, Sanitizer, Score,
+    ScoreRequest, Scores, TokenBatch, Tokenizer, Tracker, TrainingPass, TrainingSettings, Values,
+    counters,
 };
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use self::adapted::{Adapted, BiasAdapter};
 use crate::interrupt::Interrupt;
 use crate::random;
 use crate::task::Task;
-use crate::testing::{ByteTokenizer, EncoderTokenizer, MemoryDataset, RowsDataset};
+use crate::testing::{ByteTokenizer, EncoderTokenizer, Finds, MemoryDataset, RowsDataset};
 use crate::train::Components;
 
 const CONTEXTS: usize = 8;
@@ -102,7 +102,7 @@ impl Components for Fakes {
     }
     fn sanitizer(&self, name: &str, _config: &Value) -> Result<(String, Box<dyn Sanitizer>)> {
         match name {
-            "pets" => Ok(("fakes 1".into(), Box::new(Pets))),
+            "pets" => Ok(("fakes 1".into(), Box::new(Finds("cat")))),
             _ => Err(Error::config(format!("there is no sanitizer {name:?}"))),
         }
     }
@@ -157,36 +157,6 @@ impl Components for Fakes {
     }
     fn in_use(&self) -> Vec<Value> {
         Vec::new()
-    }
-}
-
-/// Finds every `cat`.
-struct Pets;
-
-impl Sanitizer for Pets {
-    fn rules(&self) -> Result<Vec<Rule>> {
-        Ok(vec![Rule {
-            id: "animal".into(),
-            entity: "secret".into(),
-            severity: Severity::High,
-            description: "animals".into(),
-        }])
-    }
-    fn max_span(&self) -> u32 {
-        3
-    }
-    fn scan(&self, texts: Texts<'_>, _stage: Stage) -> Result<Vec<Finding>> {
-        let mut found = Vec::new();
-        for (text, words) in texts.iter().enumerate() {
-            found.extend(words.match_indices("cat").map(|(at, _)| Finding {
-                start: at as u64,
-                end: at as u64 + 3,
-                text: text as u32,
-                rule: 0,
-                confidence: 1.0,
-            }));
-        }
-        Ok(found)
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use super::{Bench, events};
+use super::{Bench, events, resume};
 
 fn sanitized(bench: &Bench, run: &str) -> Value {
     let run = bench.root.path().join("runs").join(run);
@@ -21,7 +21,7 @@ fn findings_are_counted_once_and_known_when_the_store_is_there_already() {
     let count = &first["counts"][0];
     assert_eq!(
         (&count["rule"], &count["action"]),
-        (&"animal".into(), &"redact".into())
+        (&"word".into(), &"redact".into())
     );
     assert!(count["count"].as_u64().unwrap() > 5, "{first}");
     assert_eq!(first["not_scanned"], 0);
@@ -70,4 +70,40 @@ fn a_sanitized_run_can_be_taken_up_again() {
     let settings = ["sanitizers=[pets]", "model.fault=interrupt", "model.at=5"];
     bench.start(&settings).unwrap();
     bench.calm().resume().unwrap();
+}
+
+#[test]
+fn what_was_redacted_in_the_configuration_is_given_again_to_go_on() {
+    let bench = Bench::new();
+    let trackers = "trackers=[{name: list, owner: a-cat}]";
+    let settings = [
+        "sanitizers=[pets]",
+        trackers,
+        "model.fault=interrupt",
+        "model.at=5",
+    ];
+    bench.start(&settings).unwrap();
+    let bench = bench.calm();
+    let config = fs::read_to_string(bench.run().join("config.yaml")).unwrap();
+    assert!(
+        !config.contains("a-cat") && config.contains("a-[SECRET]"),
+        "{config}"
+    );
+
+    let again = |overrides: &[&str]| {
+        let overrides: Vec<String> = overrides.iter().map(|&it| it.to_owned()).collect();
+        resume(&bench.run(), None, &overrides, &bench.fakes, &bench.app)
+    };
+    let error = again(&[]).unwrap_err();
+    assert!(
+        error.message().ends_with("they were redacted: trackers"),
+        "{error}"
+    );
+    assert!(
+        error.hint_text().unwrap().contains("trackers=VALUE"),
+        "{error:?}"
+    );
+    assert!(again(&["trackers=[{name: list, owner: a-dog}]"]).is_err());
+    assert!(again(&[trackers, "seed=5"]).is_err());
+    again(&[trackers]).unwrap();
 }
