@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use codex_plugin_api::{Context, Dataset, Error, Result, Sanitizer, Stage, TextBuffer};
-use codex_redaction::{CleanDataset, Count, Counts, Policy, SWITCH_VARIABLE, Sanitizers, Switch, Tally};
+use codex_redaction::{
+    CleanDataset, Count, Counts, Policy, SWITCH_VARIABLE, Sanitizers, Switch, Tally,
+};
 use serde_json::{Value, json};
 
 use crate::folders::Folders;
@@ -178,7 +180,10 @@ pub(crate) fn told(found: &[Count]) -> Option<String> {
         .take(TOLD)
         .map(|it| {
             let (count, action) = (it.count, it.action.word());
-            format!("{count} × {} (rule {}, action {action})", it.entity, it.rule)
+            format!(
+                "{count} × {} (rule {}, action {action})",
+                it.entity, it.rule
+            )
         })
         .collect();
     if let Some(more) = most.get(TOLD..).filter(|more| !more.is_empty()) {
