@@ -2,8 +2,10 @@
 //! written. The host applies it at every border; a command that a plugin brings applies the very same.
 //!
 //! [`Sanitizers`] is the front: it holds sanitizers, a [`Policy`] and a [`Key`], and cleans texts, documents and logs;
-//! [`Stream`] does so for text that arrives in pieces, [`CleanDataset`] for whatever is read from a dataset. This crate opens no file, reads no environment and prints
-//! nothing: that is its callers'. Values that were found never leave it, only keyed HMACs of them.
+//! [`Stream`] does so for text that arrives in pieces, [`CleanDataset`] for whatever is read from a dataset. This crate
+//! reads no environment and prints nothing: that is its callers'. It opens two files, the user's key and the user's
+//! policy ([`Key::kept_in`], [`Policy::of_user`]), which the host and every command must find in the same place. Values
+//! that were found never leave it, only keyed HMACs of them.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -52,6 +54,7 @@
 #![deny(missing_docs)]
 
 mod dataset;
+mod kept;
 mod key;
 mod mode;
 mod overlap;
@@ -67,11 +70,13 @@ mod switch;
 mod testing;
 
 pub use dataset::{CleanDataset, Tally};
+pub use kept::POLICY_VARIABLE;
 pub use key::Key;
 pub use mode::{Mode, WITHHELD, placeholder};
 pub use policy::{Action, Decision, OnError, Policy, Subject};
 pub use report::{Baseline, Count, Counts, ReportedFinding, sarif};
-pub use sanitizers::{Cleaned, Outcome, Sanitizers};
+pub use sanitizers::{Cleaned, Edit, Outcome, Sanitizers};
+pub use scan::FileSanitizer;
 pub use stream::{InvalidUtf8, Stream, StreamOptions};
 pub use structured::{Delimiter, Format};
 pub use switch::{SWITCH_VARIABLE, Switch};

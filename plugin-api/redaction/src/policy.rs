@@ -198,6 +198,18 @@ impl Policy {
         })
     }
 
+    /// The same policy with one mode for everything that is redacted.
+    #[must_use]
+    pub fn in_mode(mut self, mode: Mode) -> Self {
+        for line in &mut self.lines {
+            line.decision.mode = mode;
+        }
+        self.fallback.mode = mode;
+        self.modes = BTreeSet::from([mode]);
+        self.digest = hex(&Sha256::digest(format!("{} {mode:?}", self.digest)));
+        self
+    }
+
     /// Decides about one finding.
     pub fn decide(&self, subject: &Subject<'_>) -> Decision {
         let decision = self

@@ -4,6 +4,7 @@ mod render;
 mod settle;
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use codex_plugin_api::{
@@ -14,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::key::hex;
 use crate::mode::Marks;
-use crate::scan::{Hit, Scanner};
+use crate::scan::{Asked, FileSanitizer, Hit, Scanner};
 use crate::structured::{Record, View, records};
 use crate::{Action, Counts, Format, Key, Mode, OnError, Policy, ReportedFinding, WITHHELD};
 
@@ -38,8 +39,20 @@ pub struct Cleaned {
     pub outcome: Outcome,
     /// What was found, in the order of the text, overlaps resolved.
     pub findings: Vec<ReportedFinding>,
+    /// What makes the source the text that passes, in order and apart: for a caller that holds only a part of it, or
+    /// its bytes. A record that does not pass is replaced by nothing; the outcome says whether the text passes at all.
+    pub edits: Vec<Edit>,
     /// What its reader should know: records that are not what their format says, texts that were withheld.
     pub notes: Vec<String>,
+}
+
+/// Bytes of a text, and what takes their place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edit {
+    /// In the source.
+    pub range: Range<usize>,
+    /// Instead of them, with the escapes that the format demands.
+    pub replacement: String,
 }
 
 impl Cleaned {
@@ -87,9 +100,24 @@ impl Sanitizers {
         policy: Policy,
         key: Key,
     ) -> Result<Self> {
-        let scanners = sanitizers
-            .into_iter()
-            .map(|(id, sanitizer)| Scanner::new(id, sanitizer))
+        Self::with_files(Vec::new(), sanitizers, policy, key)
+    }
+
+    /// As [`Self::new`], with sanitizers before the others that are told the path of each text.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_files(
+        files: Vec<(String, Arc<dyn FileSanitizer>)>,
+        texts: Vec<(String, Arc<dyn Sanitizer>)>,
+        policy: Policy,
+        key: Key,
+    ) -> Result<Self> {
+        let files = files.into_iter().map(|(id, one)| (id, Asked::Files(one)));
+        let texts = texts.into_iter().map(|(id, one)| (id, Asked::Texts(one)));
+        let scanners = files
+            .chain(texts)
+            .map(|(id, asked)| Scanner::new(id, asked))
             .collect::<Result<Vec<_>>>()?;
         let entities = scanners
             .iter()
@@ -207,10 +235,10 @@ impl Sanitizers {
             .map(|record| View::of(*record))
             .collect();
         let scanned = if format == Format::Plain {
-            self.scan(texts, stage)?
+            self.scan(texts, stage, path)?
         } else {
             let seen: TextBuffer = views.iter().map(|(view, _)| &view.text).collect();
-            self.scan(seen.as_texts(), stage)?
+            self.scan(seen.as_texts(), stage, path)?
         };
         let mut views = views.into_iter().zip(scanned);
         let cleaned = texts
@@ -268,16 +296,21 @@ impl Sanitizers {
 
     /// Asks every sanitizer. Where one fails and the policy does not block, each text is tried alone, so that one text
     /// does not take the others with it.
-    pub(crate) fn scan(&self, texts: Texts<'_>, stage: Stage) -> Result<Vec<Scanned>> {
+    pub(crate) fn scan(
+        &self,
+        texts: Texts<'_>,
+        stage: Stage,
+        path: Option<&str>,
+    ) -> Result<Vec<Scanned>> {
         let mut scanned: Vec<Scanned> = vec![Some(Vec::new()); texts.len()];
         for (index, scanner) in self.scanners.iter().enumerate() {
-            match scanner.scan(texts, stage) {
+            match scanner.scan(texts, stage, path) {
                 Ok(findings) => add(&mut scanned, &findings, index),
                 Err(error) if self.closes(&error, stage) => return Err(error),
                 Err(_) => {
                     for (text, hits) in texts.iter().zip(&mut scanned) {
                         let alone: TextBuffer = [text].into_iter().collect();
-                        match scanner.scan(alone.as_texts(), stage) {
+                        match scanner.scan(alone.as_texts(), stage, path) {
                             Ok(findings) => add(std::slice::from_mut(hits), &findings, index),
                             Err(error) if self.closes(&error, stage) => return Err(error),
                             Err(_) => *hits = None,

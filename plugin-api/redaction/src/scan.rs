@@ -7,13 +7,39 @@ use codex_plugin_api::{Error, ErrorKind, Finding, Result, Rule, Sanitizer, Stage
 /// The longest name of a rule or an entity: placeholders stay short enough to be known again in a stream.
 const LONGEST_NAME: usize = 128;
 
+/// A sanitizer that also looks at the file a text comes from. Only a caller that has it in the same library can ask one:
+/// the path does not cross a plugin's border.
+pub trait FileSanitizer: Sanitizer {
+    /// As [`Sanitizer::scan`], for texts of one file.
+    ///
+    /// # Errors
+    /// As [`Sanitizer::scan`].
+    fn scan_file(&self, texts: Texts<'_>, stage: Stage, path: Option<&str>)
+    -> Result<Vec<Finding>>;
+}
+
+/// How a sanitizer is asked.
+pub(crate) enum Asked {
+    Texts(Arc<dyn Sanitizer>),
+    Files(Arc<dyn FileSanitizer>),
+}
+
+impl Asked {
+    fn sanitizer(&self) -> &dyn Sanitizer {
+        match self {
+            Self::Texts(sanitizer) => &**sanitizer,
+            Self::Files(sanitizer) => &**sanitizer,
+        }
+    }
+}
+
 /// A sanitizer with what it said about itself.
 pub(crate) struct Scanner {
     /// The plugin, as errors and reports name it.
     pub(crate) id: String,
     pub(crate) rules: Vec<Rule>,
     pub(crate) max_span: usize,
-    sanitizer: Arc<dyn Sanitizer>,
+    asked: Asked,
 }
 
 /// A finding with the sanitizer that made it, by its place in the list.
@@ -27,8 +53,11 @@ pub(crate) struct Hit {
 }
 
 impl Scanner {
-    pub(crate) fn new(id: String, sanitizer: Arc<dyn Sanitizer>) -> Result<Self> {
-        let rules = sanitizer.rules().map_err(|error| failed(&id, error))?;
+    pub(crate) fn new(id: String, asked: Asked) -> Result<Self> {
+        let rules = asked
+            .sanitizer()
+            .rules()
+            .map_err(|error| failed(&id, error))?;
         for (index, rule) in rules.iter().enumerate() {
             for (what, name) in [("name", &rule.id), ("entity", &rule.entity)] {
                 if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
@@ -43,10 +72,10 @@ impl Scanner {
             }
         }
         Ok(Self {
-            max_span: sanitizer.max_span() as usize,
+            max_span: asked.sanitizer().max_span() as usize,
             id,
             rules,
-            sanitizer,
+            asked,
         })
     }
 
@@ -54,11 +83,17 @@ impl Scanner {
     ///
     /// # Errors
     /// [`ErrorKind::Plugin`] naming the plugin, when it fails or answers against its contract.
-    pub(crate) fn scan(&self, texts: Texts<'_>, stage: Stage) -> Result<Vec<Finding>> {
-        let findings = self
-            .sanitizer
-            .scan(texts, stage)
-            .map_err(|error| failed(&self.id, error))?;
+    pub(crate) fn scan(
+        &self,
+        texts: Texts<'_>,
+        stage: Stage,
+        path: Option<&str>,
+    ) -> Result<Vec<Finding>> {
+        let findings = match &self.asked {
+            Asked::Texts(sanitizer) => sanitizer.scan(texts, stage),
+            Asked::Files(sanitizer) => sanitizer.scan_file(texts, stage, path),
+        }
+        .map_err(|error| failed(&self.id, error))?;
         let mut last = (0, 0);
         for (index, finding) in findings.iter().enumerate() {
             if let Some(fault) = self.fault(finding, texts, last) {
@@ -159,7 +194,11 @@ mod tests {
             })
             .collect();
         let texts: TextBuffer = ["plain text", "ůň"].into_iter().collect();
-        Scanner::new("fixed".into(), Arc::new(Fixed(findings)))?.scan(texts.as_texts(), Stage::Log)
+        Scanner::new("fixed".into(), Asked::Texts(Arc::new(Fixed(findings))))?.scan(
+            texts.as_texts(),
+            Stage::Log,
+            None,
+        )
     }
 
     #[test]

@@ -199,7 +199,7 @@ impl Stream {
         let texts: TextBuffer = [&self.buffer].into_iter().collect();
         let sanitizers = Arc::clone(&self.sanitizers);
         let scanned = sanitizers
-            .scan(texts.as_texts(), self.stage)
+            .scan(texts.as_texts(), self.stage, self.path.as_deref())
             .inspect_err(|_| self.ended = true)?;
         let Some(Some(hits)) = scanned.into_iter().next() else {
             self.withhold(out);

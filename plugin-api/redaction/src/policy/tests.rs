@@ -226,3 +226,19 @@ fn the_documented_policy_is_one() {
     };
     assert_eq!(policy.decide(&address).mode, Mode::Pseudonym);
 }
+
+#[test]
+fn one_mode_can_take_the_place_of_all() {
+    let text = "version: 1\nactions:\n- {entities: [secret], action: redact, mode: mask}\n";
+    let policy = Policy::from_yaml(text, "p").unwrap();
+    let removing = policy.clone().in_mode(Mode::Remove);
+    for entity in ["secret", "email-address", "unheard-of"] {
+        let decision = removing.decide(&subject(Stage::Ingest, entity));
+        assert_eq!(
+            (decision.action, decision.mode),
+            (Action::Redact, Mode::Remove)
+        );
+    }
+    assert_ne!(policy.digest(), removing.digest());
+    assert!(removing.uses(Mode::Remove) && !removing.uses(Mode::Mask));
+}

@@ -6,6 +6,7 @@ use codex_plugin_api::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::ReportedFinding;
+use crate::key::hex;
 use crate::{Action, Key};
 
 const VERSION: u32 = 1;
@@ -23,6 +24,8 @@ struct Known {
 struct File {
     version: u32,
     key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    salt: Option<String>,
     findings: Vec<Known>,
 }
 
@@ -31,6 +34,7 @@ struct File {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Baseline {
     key: String,
+    salt: Option<String>,
     known: BTreeSet<Known>,
 }
 
@@ -39,6 +43,7 @@ impl Baseline {
     pub fn of<'a>(key: &Key, findings: impl IntoIterator<Item = &'a ReportedFinding>) -> Self {
         Self {
             key: key.id(),
+            salt: None,
             known: findings
                 .into_iter()
                 .filter(|finding| finding.action != Action::Allow)
@@ -47,17 +52,56 @@ impl Baseline {
         }
     }
 
+    /// The same findings in a file that carries what its key is made of, so that whoever has the file can compare with
+    /// it: for teams. Whoever has it can also test guesses, which is hopeless for random secrets and no work at all for
+    /// telephone numbers.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Failed`] when the findings were not named with [`Self::key_of`] this salt.
+    pub fn with_salt(self, salt: &str) -> Result<Self> {
+        if Self::key_of(salt)?.id() != self.key {
+            return Err(Error::failed("findings of another key in a baseline"));
+        }
+        Ok(Self {
+            salt: Some(salt.to_owned()),
+            ..self
+        })
+    }
+
+    /// A salt of its own for a new file.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Failed`] when the system gives no random bytes.
+    pub fn new_salt() -> Result<String> {
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt)
+            .map_err(|error| Error::failed(format!("the system gives no random bytes: {error}")))?;
+        Ok(hex(&salt))
+    }
+
+    /// The key that a salt makes.
+    ///
+    /// # Errors
+    /// [`codex_plugin_api::ErrorKind::Config`] when it is too short.
+    pub fn key_of(salt: &str) -> Result<Key> {
+        Key::new(salt.as_bytes())
+    }
+
+    /// The salt that a file carries, where it does; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As [`Self::from_json`] where the text is no baseline at all.
+    pub fn salt_in(text: &str, name: &str) -> Result<Option<String>> {
+        file(text, name).map(|file| file.salt)
+    }
+
     /// Reads what [`Self::to_json`] wrote; `name` is what errors call it (its path).
     ///
     /// # Errors
     /// [`codex_plugin_api::ErrorKind::Config`] when it is no baseline, of another version, or made with another key:
     /// its HMACs would then match nothing, and everything would seem new.
     pub fn from_json(text: &str, name: &str, key: &Key) -> Result<Self> {
-        let file: File = serde_json::from_str(text).map_err(|error| {
-            Error::config(format!("{name} is no baseline of findings"))
-                .because(&error)
-                .hint("make it anew")
-        })?;
+        let file = file(text, name)?;
         if file.version != VERSION {
             return Err(Error::config(format!(
                 "{name} is a baseline of version {}, not {VERSION}",
@@ -75,6 +119,7 @@ impl Baseline {
         }
         Ok(Self {
             key: file.key,
+            salt: file.salt,
             known: file.findings.into_iter().collect(),
         })
     }
@@ -87,6 +132,7 @@ impl Baseline {
         let file = File {
             version: VERSION,
             key: self.key.clone(),
+            salt: self.salt.clone(),
             findings: self.known.iter().cloned().collect(),
         };
         let text = serde_json::to_string_pretty(&file)
@@ -118,6 +164,14 @@ fn known(finding: &ReportedFinding) -> Known {
         rule: finding.rule.clone(),
         value_hmac: finding.value_hmac.clone(),
     }
+}
+
+fn file(text: &str, name: &str) -> Result<File> {
+    serde_json::from_str(text).map_err(|error| {
+        Error::config(format!("{name} is no baseline of findings"))
+            .because(&error)
+            .hint("make it anew")
+    })
 }
 
 #[cfg(test)]
@@ -159,5 +213,22 @@ mod tests {
             error.message().starts_with("b.json is no baseline"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_file_with_a_salt_needs_no_other_key() {
+        let salt = Baseline::new_salt().unwrap();
+        assert_ne!(salt, Baseline::new_salt().unwrap());
+        let key = Baseline::key_of(&salt).unwrap();
+        let found = finding("a.txt", "token", 'a');
+        let made = Baseline::of(&key, [&found]).with_salt(&salt).unwrap();
+        let text = made.to_json().unwrap();
+        let carried = Baseline::salt_in(&text, "b.json").unwrap().unwrap();
+        let key = Baseline::key_of(&carried).unwrap();
+        assert_eq!(Baseline::from_json(&text, "b.json", &key).unwrap(), made);
+        let plain = Baseline::of(&key, []).to_json().unwrap();
+        assert_eq!(Baseline::salt_in(&plain, "b.json").unwrap(), None);
+        let other = Baseline::of(&crate::testing::key(), [&found]).with_salt(&salt);
+        assert!(other.is_err(), "the salt is not what made these");
     }
 }

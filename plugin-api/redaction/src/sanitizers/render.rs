@@ -1,10 +1,8 @@
 //! The text that passes, and the report of what was found in it.
 
-use std::ops::Range;
-
 use codex_plugin_api::{Stage, TextBuffer};
 
-use super::{Cleaned, Outcome, Sanitizers};
+use super::{Cleaned, Edit, Outcome, Sanitizers};
 use crate::mode::{Mode, Place, placeholder};
 use crate::overlap::{Decided, Resolved, Resume};
 use crate::position::Position;
@@ -28,7 +26,7 @@ impl Sanitizers {
         stage: Stage,
         path: Option<&str>,
     ) -> Cleaned {
-        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+        let mut edits: Vec<Edit> = Vec::new();
         let mut findings = Vec::new();
         let mut notes = Vec::new();
         let mut at = Position::default();
@@ -44,10 +42,16 @@ impl Sanitizers {
                 notes.push(format!("record {line} could not be scanned"));
                 if self.policy.on_error(stage) == OnError::Drop {
                     dropped += 1;
-                    edits.push((record.start..record.end, String::new()));
+                    edits.push(Edit {
+                        range: record.start..record.end,
+                        replacement: String::new(),
+                    });
                 } else {
                     let place = record.start..record.start + record.source.len();
-                    edits.push((place, withheld(record.format)));
+                    edits.push(Edit {
+                        range: place,
+                        replacement: withheld(record.format),
+                    });
                 }
                 continue;
             };
@@ -55,7 +59,10 @@ impl Sanitizers {
             let drops = |one: &Decided| one.decision.action == Action::Drop;
             if resolved.changing.iter().any(drops) {
                 dropped += 1;
-                edits.push((record.start..record.end, String::new()));
+                edits.push(Edit {
+                    range: record.start..record.end,
+                    replacement: String::new(),
+                });
             } else {
                 edits.extend(self.edits(seen, resolved, stage));
             }
@@ -71,16 +78,12 @@ impl Sanitizers {
         Cleaned {
             outcome,
             findings,
+            edits,
             notes,
         }
     }
 
-    fn edits(
-        &self,
-        seen: &Seen<'_>,
-        resolved: &Resolved,
-        stage: Stage,
-    ) -> Vec<(Range<usize>, String)> {
+    fn edits(&self, seen: &Seen<'_>, resolved: &Resolved, stage: Stage) -> Vec<Edit> {
         let view = &seen.view;
         resolved
             .changing
@@ -88,9 +91,11 @@ impl Sanitizers {
             .map(|finding| {
                 let range = finding.range();
                 let replacement = self.replacement(&view.text, finding, stage);
-                let source = seen.record.start + view.source_of(range.start)
-                    ..seen.record.start + view.source_of(range.end);
-                (source, view.encode(range.start, replacement))
+                let start = seen.record.start;
+                Edit {
+                    range: start + view.source_of(range.start)..start + view.source_of(range.end),
+                    replacement: view.encode(range.start, replacement),
+                }
             })
             .collect()
     }
@@ -116,7 +121,7 @@ impl Sanitizers {
     /// fakes are recognised.
     fn stays(&self, fake: &str, stage: Stage) -> bool {
         let texts: TextBuffer = [fake].into_iter().collect();
-        let Ok(scanned) = self.scan(texts.as_texts(), stage) else {
+        let Ok(scanned) = self.scan(texts.as_texts(), stage, None) else {
             return false;
         };
         let hits = scanned.into_iter().next().flatten();
@@ -194,16 +199,19 @@ fn withheld(format: Format) -> String {
 }
 
 /// Puts edits, which are in order and apart, into a text.
-fn splice(text: &str, edits: &[(Range<usize>, String)]) -> Outcome {
-    if edits.iter().all(|(range, new)| &text[range.clone()] == new) {
+fn splice(text: &str, edits: &[Edit]) -> Outcome {
+    if edits
+        .iter()
+        .all(|edit| text[edit.range.clone()] == edit.replacement)
+    {
         return Outcome::Unchanged;
     }
     let mut changed = String::with_capacity(text.len());
     let mut taken = 0;
-    for (range, new) in edits {
-        changed.push_str(&text[taken..range.start]);
-        changed.push_str(new);
-        taken = range.end;
+    for edit in edits {
+        changed.push_str(&text[taken..edit.range.start]);
+        changed.push_str(&edit.replacement);
+        taken = edit.range.end;
     }
     changed.push_str(&text[taken..]);
     Outcome::Changed(changed)

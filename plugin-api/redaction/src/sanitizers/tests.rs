@@ -361,3 +361,103 @@ fn any_text_in_any_format() {
         }
     }
 }
+
+#[test]
+fn edits_make_the_source_what_passes() {
+    let sanitizers = with_mode("placeholder");
+    for (text, format) in [
+        ("ask joe@example.org or sk-abc123def", Format::Plain),
+        (
+            "{\"a\": \"sk-abc123def\\u0021\"}\n{\"b\": 1}\n",
+            Format::Ndjson,
+        ),
+        (
+            "a,\"sk-abc123def\"\n",
+            Format::Csv {
+                delimiter: Delimiter::Comma,
+            },
+        ),
+        ("nothing", Format::Plain),
+    ] {
+        let cleaned = clean(&sanitizers, text, format);
+        let mut made = String::new();
+        let mut taken = 0;
+        for edit in &cleaned.edits {
+            made.push_str(&text[taken..edit.range.start]);
+            made.push_str(&edit.replacement);
+            taken = edit.range.end;
+        }
+        made.push_str(&text[taken..]);
+        assert_eq!(cleaned.text(text), Some(made.as_str()));
+    }
+}
+
+/// Finds everything in files of one name.
+struct OneFile;
+
+impl Sanitizer for OneFile {
+    fn rules(&self) -> Result<Vec<Rule>> {
+        Ok(vec![Rule {
+            id: "file".into(),
+            entity: "secret".into(),
+            severity: Severity::High,
+            description: String::new(),
+        }])
+    }
+    fn max_span(&self) -> u32 {
+        100
+    }
+    fn scan(&self, texts: Texts<'_>, stage: Stage) -> Result<Vec<Finding>> {
+        self.scan_file(texts, stage, None)
+    }
+}
+
+impl FileSanitizer for OneFile {
+    fn scan_file(
+        &self,
+        texts: Texts<'_>,
+        _stage: Stage,
+        path: Option<&str>,
+    ) -> Result<Vec<Finding>> {
+        let found = |(index, text): (usize, &str)| Finding {
+            start: 0,
+            end: text.len() as u64,
+            text: index as u32,
+            rule: 0,
+            confidence: 1.0,
+        };
+        let all = texts.iter().enumerate().map(found);
+        Ok(all.filter(|_| path == Some("a.txt")).collect())
+    }
+}
+
+#[test]
+fn a_sanitizer_of_files_is_told_the_path() {
+    let files: Vec<(String, Arc<dyn FileSanitizer>)> = vec![("files".into(), Arc::new(OneFile))];
+    let policy = Policy::standard().unwrap();
+    let sanitizers = Arc::new(Sanitizers::with_files(files, Vec::new(), policy, key()).unwrap());
+    assert_eq!(passed(&sanitizers, "x", Format::Plain), "[SECRET]");
+    assert_eq!(
+        passed(&sanitizers, "[\"x\"]", Format::Json),
+        "[\"[SECRET]\"]"
+    );
+    let texts: TextBuffer = ["x"].into_iter().collect();
+    let other = sanitizers.inspect(
+        texts.as_texts(),
+        Format::Plain,
+        Stage::Ingest,
+        Some("b.txt"),
+    );
+    assert_eq!(other.unwrap()[0].outcome, Outcome::Unchanged);
+    let options = crate::StreamOptions::file();
+    let mut stream = crate::Stream::new(
+        Arc::clone(&sanitizers),
+        Stage::Ingest,
+        Some("a.txt"),
+        options,
+    );
+    let mut out = String::new();
+    stream.push(b"x", &mut out).unwrap();
+    stream.finish(&mut out).unwrap();
+    assert_eq!(out, "[SECRET]");
+}
