@@ -68,7 +68,8 @@ impl Arguments {
         })
     }
 
-    /// The subcommand that was chosen, when the manifest declares subcommands; its arguments are in the same map.
+    /// The subcommand that was chosen, when the manifest declares subcommands; its arguments are in the same map. Of
+    /// subcommands within subcommands, the words with a space between (`rules list`).
     pub fn subcommand(&self) -> Option<&str> {
         self.text("subcommand")
     }

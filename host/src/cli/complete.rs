@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, ValueCompleter, complete};
-use codex_plugin_api::manifest::{Argument, ComponentEntry};
+use codex_plugin_api::manifest::{Argument, ComponentEntry, Subcommand};
 use codex_plugin_api::{Arguments, Kind};
 
 use super::parse::{Glance, complete_command};
@@ -141,12 +141,13 @@ fn qualified(catalog: &Catalog) -> Vec<String> {
 }
 
 fn wants_to_be_asked(entry: &ComponentEntry) -> bool {
-    let inner = entry.subcommands.iter().flat_map(|one| &one.arguments);
-    entry
-        .arguments
-        .iter()
-        .chain(inner)
-        .any(|argument| argument.complete)
+    fn any(arguments: &[Argument], subcommands: &[Subcommand]) -> bool {
+        let inner = subcommands
+            .iter()
+            .any(|one| any(&one.arguments, &one.subcommands));
+        inner || arguments.iter().any(|argument| argument.complete)
+    }
+    any(&entry.arguments, &entry.subcommands)
 }
 
 /// What was typed for a plugin's command so far, as it will get it: as far as it can be understood.
@@ -161,7 +162,7 @@ fn given(catalog: &Catalog, entry: &ComponentEntry, typed: &[OsString]) -> Argum
 }
 
 fn with_values(
-    mut command: clap::Command,
+    command: clap::Command,
     plugin_dirs: &[PathBuf],
     entry: &ComponentEntry,
     given: &Arguments,
@@ -170,15 +171,22 @@ fn with_values(
         let question = Question::new(plugin_dirs, &entry.name, &argument.name, given);
         ArgValueCompleter::new(move |prefix: &OsStr| proposals(&question, prefix))
     };
-    for argument in entry.arguments.iter().filter(|one| one.complete) {
+    with_completers(command, &entry.arguments, &entry.subcommands, &ask)
+}
+
+fn with_completers(
+    mut command: clap::Command,
+    arguments: &[Argument],
+    subcommands: &[Subcommand],
+    ask: &dyn Fn(&Argument) -> ArgValueCompleter,
+) -> clap::Command {
+    for argument in arguments.iter().filter(|one| one.complete) {
         command = command.mut_arg(&argument.name, |arg| arg.add(ask(argument)));
     }
-    for subcommand in &entry.subcommands {
-        for argument in subcommand.arguments.iter().filter(|one| one.complete) {
-            command = command.mut_subcommand(&subcommand.name, |inner| {
-                inner.mut_arg(&argument.name, |arg| arg.add(ask(argument)))
-            });
-        }
+    for subcommand in subcommands {
+        command = command.mut_subcommand(&subcommand.name, |inner| {
+            with_completers(inner, &subcommand.arguments, &subcommand.subcommands, ask)
+        });
     }
     command
 }

@@ -3,7 +3,7 @@
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
-use codex_plugin_api::manifest::{Argument, ArgumentType, ComponentEntry};
+use codex_plugin_api::manifest::{Argument, ArgumentType, ComponentEntry, Subcommand};
 use codex_plugin_api::{Arguments, Error, ErrorKind, Kind, Result};
 use serde_json::{Map, Value};
 
@@ -52,12 +52,28 @@ pub(super) fn command(plugin: &Plugin, entry: &ComponentEntry) -> clap::Command 
             .collect();
         command = command.after_help(format!("Examples:\n{}", lines.join("\n")));
     }
-    for subcommand in &entry.subcommands {
+    with_subcommands(command, &entry.arguments, &entry.subcommands)
+}
+
+/// A command with positional arguments runs by itself as well; one without needs one of its subcommands.
+fn with_subcommands(
+    mut command: clap::Command,
+    arguments: &[Argument],
+    subcommands: &[Subcommand],
+) -> clap::Command {
+    let needed = !subcommands.is_empty() && !arguments.iter().any(|one| one.positional);
+    for subcommand in subcommands {
         let inner = clap::Command::new(subcommand.name.clone())
             .about(plain(&subcommand.description))
             .args(subcommand.arguments.iter().map(argument));
+        command = command.subcommand(with_subcommands(
+            inner,
+            &subcommand.arguments,
+            &subcommand.subcommands,
+        ));
+    }
+    if needed {
         command = command
-            .subcommand(inner)
             .subcommand_required(true)
             .arg_required_else_help(true);
     }
@@ -149,14 +165,17 @@ pub(super) fn run(name: &str, matches: &ArgMatches, app: &App) -> Result<Exit> {
 pub(super) fn collect(entry: &ComponentEntry, matches: &ArgMatches) -> Arguments {
     let mut values = Map::new();
     read(&entry.arguments, matches, &mut values);
-    if let Some((chosen, matches)) = matches.subcommand()
-        && let Some(subcommand) = entry
-            .subcommands
-            .iter()
-            .find(|subcommand| subcommand.name == chosen)
+    let mut words = Vec::new();
+    let (mut known, mut matches) = (&entry.subcommands, matches);
+    while let Some((chosen, inner)) = matches.subcommand()
+        && let Some(subcommand) = known.iter().find(|subcommand| subcommand.name == chosen)
     {
-        values.insert("subcommand".into(), chosen.into());
-        read(&subcommand.arguments, matches, &mut values);
+        words.push(chosen);
+        read(&subcommand.arguments, inner, &mut values);
+        (known, matches) = (&subcommand.subcommands, inner);
+    }
+    if !words.is_empty() {
+        values.insert("subcommand".into(), words.join(" ").into());
     }
     Arguments(values)
 }

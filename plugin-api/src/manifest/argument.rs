@@ -68,8 +68,11 @@ pub struct Subcommand {
     #[serde(default)]
     pub description: String,
     /// Its arguments.
-    #[serde(default, rename = "argument")]
+    #[serde(default, rename = "argument", skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<Argument>,
+    /// Subcommands of its own.
+    #[serde(default, rename = "subcommand", skip_serializing_if = "Vec::is_empty")]
+    pub subcommands: Vec<Self>,
 }
 
 /// Names that the host uses itself, on every command.
@@ -118,13 +121,6 @@ impl Argument {
         if self.required && self.default.is_some() {
             return wrong("is required, so its default is never used");
         }
-        if self.positional
-            && others.iter().any(|other| {
-                other.positional && (other.repeatable || !other.required && self.required)
-            })
-        {
-            return wrong("is positional and follows one that is optional or repeatable");
-        }
         if let Some(default) = &self.default {
             let values = match default {
                 Value::Array(values) if self.repeatable => values.as_slice(),
@@ -165,8 +161,20 @@ impl Argument {
 
 /// Checks the arguments of one command and of its subcommands.
 pub(super) fn check_all(arguments: &[Argument], subcommands: &[Subcommand]) -> Result<(), String> {
+    check_below(&[], arguments, subcommands)
+}
+
+/// `outer` are the arguments of the commands above, whose values come in the same map.
+fn check_below(
+    outer: &[Argument],
+    arguments: &[Argument],
+    subcommands: &[Subcommand],
+) -> Result<(), String> {
+    let mut known = outer.to_vec();
     for (index, argument) in arguments.iter().enumerate() {
-        argument.check(&arguments[..index])?;
+        argument.check(&known)?;
+        check_place(argument, &arguments[..index])?;
+        known.push(argument.clone());
     }
     for (index, subcommand) in subcommands.iter().enumerate() {
         if super::check_name(&subcommand.name).is_err() || subcommand.name == "help" {
@@ -178,16 +186,23 @@ pub(super) fn check_all(arguments: &[Argument], subcommands: &[Subcommand]) -> R
         {
             return Err(format!("subcommand {:?} is there twice", subcommand.name));
         }
-        for (index, argument) in subcommand.arguments.iter().enumerate() {
-            let earlier: Vec<Argument> = arguments
-                .iter()
-                .chain(&subcommand.arguments[..index])
-                .cloned()
-                .collect();
-            argument
-                .check(&earlier)
-                .map_err(|why| format!("subcommand {:?}: {why}", subcommand.name))?;
-        }
+        check_below(&known, &subcommand.arguments, &subcommand.subcommands)
+            .map_err(|why| format!("subcommand {:?}: {why}", subcommand.name))?;
+    }
+    Ok(())
+}
+
+/// Places count within one command: what is positional above a subcommand is not given when the subcommand is.
+fn check_place(argument: &Argument, earlier: &[Argument]) -> Result<(), String> {
+    let unclear = argument.positional
+        && earlier.iter().any(|other| {
+            other.positional && (other.repeatable || !other.required && argument.required)
+        });
+    if unclear {
+        return Err(format!(
+            "argument {:?} is positional and follows one that is optional or repeatable",
+            argument.name
+        ));
     }
     Ok(())
 }
@@ -245,5 +260,39 @@ mod tests {
         check("[[argument]]\nname = \"n\"\ntype = \"integer\"\ndefault = 3\nshort = \"n\"")
             .unwrap();
         check("[[argument]]\nname = \"n\"\ncomplete = true").unwrap();
+    }
+
+    #[test]
+    fn subcommands_have_places_and_subcommands_of_their_own() {
+        #[derive(Deserialize)]
+        struct Table {
+            argument: Vec<Argument>,
+            subcommand: Vec<Subcommand>,
+        }
+        let check = |inner: &str| {
+            let outer = "[[argument]]\nname = \"path\"\npositional = true\nrepeatable = true\n\
+                 [[subcommand]]\nname = \"rules\"\n[[subcommand.subcommand]]\nname = \"explain\"\n";
+            let table: Table = toml::from_str(&format!("{outer}{inner}")).unwrap();
+            check_all(&table.argument, &table.subcommand)
+        };
+        let argument = "[[subcommand.subcommand.argument]]\npositional = true\nrequired = true\n";
+        check(&format!("{argument}name = \"rule\"")).unwrap();
+        for (inner, word) in [
+            (
+                format!("{argument}name = \"path\""),
+                "\"rules\": subcommand \"explain\": argument \"path\" is there twice",
+            ),
+            (
+                "[[subcommand.subcommand]]\nname = \"explain\"".into(),
+                "\"explain\" is there twice",
+            ),
+            (
+                "[[subcommand.subcommand]]\nname = \"help\"".into(),
+                "bad name",
+            ),
+        ] {
+            let error = check(&inner).unwrap_err();
+            assert!(error.contains(word), "{error} lacks {word}");
+        }
     }
 }

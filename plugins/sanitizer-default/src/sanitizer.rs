@@ -7,6 +7,7 @@ use codex_plugin_api::serde::Deserialize;
 use codex_plugin_api::{
     Error, Finding, FromConfig, HostRef, Result, Rule, Sanitizer, Stage, Texts,
 };
+use codex_redaction::FileSanitizer;
 
 use crate::rules::builtin::{Family, load_families};
 use crate::rules::{RuleSet, from_path};
@@ -69,10 +70,7 @@ impl DefaultSanitizer {
             let known = set.rules.len();
             set.rules.retain(|rule| rule.id != *id);
             if set.rules.len() == known {
-                return Err(
-                    Error::config(format!("disable names {id:?}, which is no rule"))
-                        .hint("`codex-ml sanitize rules list` shows their ids"),
-                );
+                return Err(no_rule(id, &set));
             }
         }
         if set.rules.is_empty() {
@@ -94,6 +92,21 @@ impl DefaultSanitizer {
     /// The engine, for callers that know the path of a text.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+}
+
+/// The error for an id to leave out that nothing has.
+fn no_rule(id: &str, set: &RuleSet) -> Error {
+    let near = set
+        .rules
+        .iter()
+        .map(|rule| (&rule.id, strsim::jaro_winkler(id, &rule.id)))
+        .filter(|(_, likeness)| *likeness >= 0.8)
+        .max_by(|a, b| a.1.total_cmp(&b.1));
+    let error = Error::config(format!("disable names {id:?}, which is no rule"));
+    match near {
+        Some((near, _)) => error.hint(format!("did you mean {near}?")),
+        None => error.hint("`codex-ml sanitize rules list` shows their ids"),
     }
 }
 
@@ -142,13 +155,26 @@ impl Sanitizer for DefaultSanitizer {
         u32::try_from(self.engine.max_span()).unwrap_or(u32::MAX)
     }
 
-    fn scan(&self, texts: Texts<'_>, _stage: Stage) -> Result<Vec<Finding>> {
+    fn scan(&self, texts: Texts<'_>, stage: Stage) -> Result<Vec<Finding>> {
+        self.scan_file(texts, stage, None)
+    }
+}
+
+impl FileSanitizer for DefaultSanitizer {
+    fn scan_file(
+        &self,
+        texts: Texts<'_>,
+        _stage: Stage,
+        path: Option<&str>,
+    ) -> Result<Vec<Finding>> {
         let mut findings = Vec::new();
         for (number, text) in texts.iter().enumerate() {
-            let spans = self.engine.scan(text, None)?;
+            let spans = self.engine.scan(text, path)?;
             findings.extend(
                 spans
                     .into_iter()
+                    // Where a path alone is the finding there is nothing in the text to point at.
+                    .filter(|span| span.start < span.end)
                     .filter(|span| span.confidence >= self.least_confidence)
                     .map(|span| Finding {
                         start: span.start as u64,

@@ -70,6 +70,36 @@ description = "Lists echoes"
 
 [[component.subcommand.argument]]
 name = "since"
+
+[[component]]
+kind = "command"
+name = "sweep"
+
+[[component.argument]]
+name = "path"
+positional = true
+repeatable = true
+
+[[component.argument]]
+name = "deep"
+type = "flag"
+
+[[component.subcommand]]
+name = "rules"
+
+[[component.subcommand.subcommand]]
+name = "list"
+
+[[component.subcommand.subcommand.argument]]
+name = "entity"
+
+[[component.subcommand.subcommand]]
+name = "explain"
+
+[[component.subcommand.subcommand.argument]]
+name = "rule"
+positional = true
+required = true
 "#;
 
 fn manifest() -> Manifest {
@@ -103,6 +133,19 @@ fn arguments_arrive_typed_and_with_defaults() {
             "echo --loop list --since monday",
             json!({"loop": true, "subcommand": "list", "since": "monday"}),
         ),
+        (
+            "sweep a b --deep ./rules list",
+            json!({"path": ["a", "b", "./rules", "list"], "deep": true}),
+        ),
+        ("sweep", json!({"path": [], "deep": false})),
+        (
+            "sweep rules list --entity secret",
+            json!({"path": [], "deep": false, "subcommand": "rules list", "entity": "secret"}),
+        ),
+        (
+            "sweep rules explain luhn",
+            json!({"path": [], "deep": false, "subcommand": "rules explain", "rule": "luhn"}),
+        ),
     ] {
         assert_eq!(Value::Object(parse(line).unwrap().0), expected, "{line}");
     }
@@ -120,6 +163,9 @@ fn wrong_arguments_are_refused_before_the_plugin_is_loaded() {
         ("shout a --style loudest", "possible values: loud, louder"),
         ("shout a --tims 2", "'--times'"),
         ("echo lst", "'list'"),
+        ("sweep rules", "Usage: sweep rules"),
+        ("sweep rules lst", "'list'"),
+        ("sweep rules explain", "<RULE>"),
     ] {
         let error = parse(line).map(drop).unwrap_err();
         assert_eq!(error.exit_code(), 2);

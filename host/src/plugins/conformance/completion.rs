@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use codex_plugin_api::manifest::ComponentEntry;
+use codex_plugin_api::manifest::{Argument, ComponentEntry, Subcommand};
 use codex_plugin_api::testing::Outcome;
 use codex_plugin_api::{Arguments, Command, Completing, HostRef, Result};
 use serde_json::{Map, Value, json};
@@ -37,22 +37,30 @@ pub(super) fn check(
 
 /// Each argument that wants to be asked for, with the question: nothing is typed yet but the subcommand that has it.
 fn questions(entry: &ComponentEntry) -> impl Iterator<Item = (&str, Arguments)> {
-    let own = entry.arguments.iter().map(|argument| (None, argument));
-    let inner = entry.subcommands.iter().flat_map(|subcommand| {
-        let arguments = subcommand.arguments.iter();
-        arguments.map(move |argument| (Some(subcommand.name.as_str()), argument))
-    });
-    own.chain(inner)
-        .filter(|(_, argument)| argument.complete)
-        .map(|(subcommand, argument)| {
-            let mut given = Map::new();
-            if let Some(subcommand) = subcommand {
-                given.insert("subcommand".to_owned(), subcommand.into());
-            }
-            let question = json!({"argument": argument.name, "prefix": ""});
-            given.insert(Completing::KEY.to_owned(), question);
-            (argument.name.as_str(), Arguments(given))
-        })
+    let mut found = Vec::new();
+    collect("", &entry.arguments, &entry.subcommands, &mut found);
+    found.into_iter()
+}
+
+fn collect<'a>(
+    chosen: &str,
+    arguments: &'a [Argument],
+    subcommands: &'a [Subcommand],
+    found: &mut Vec<(&'a str, Arguments)>,
+) {
+    for argument in arguments.iter().filter(|one| one.complete) {
+        let mut given = Map::new();
+        if !chosen.is_empty() {
+            given.insert("subcommand".to_owned(), chosen.into());
+        }
+        let question = json!({"argument": argument.name, "prefix": ""});
+        given.insert(Completing::KEY.to_owned(), question);
+        found.push((argument.name.as_str(), Arguments(given)));
+    }
+    for subcommand in subcommands {
+        let words = format!("{chosen} {}", subcommand.name);
+        collect(words.trim_start(), &subcommand.arguments, &subcommand.subcommands, found);
+    }
 }
 
 /// Asks one question; `Err` says how the answer breaks the contract. To propose nothing is an answer too.
@@ -170,6 +178,13 @@ description = "A wall"
 [[component.subcommand.argument]]
 name = "room"
 complete = true
+
+[[component.subcommand.subcommand]]
+name = "door"
+
+[[component.subcommand.subcommand.argument]]
+name = "side"
+complete = true
 "#;
         let manifest = Manifest::parse(text, "test").unwrap();
         let asked: Vec<(&str, Option<String>)> = questions(&manifest.components[0])
@@ -179,6 +194,12 @@ complete = true
                 (argument, given.subcommand().map(str::to_owned))
             })
             .collect();
-        assert_eq!(asked, [("shade", None), ("room", Some("wall".to_owned()))]);
+        let below = |words: &str| Some(words.to_owned());
+        let expected = [
+            ("shade", None),
+            ("room", below("wall")),
+            ("side", below("wall door")),
+        ];
+        assert_eq!(asked, expected);
     }
 }

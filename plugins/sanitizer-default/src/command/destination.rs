@@ -1,0 +1,164 @@
+//! Clean copies. A file is written beside its place, flushed and renamed, so that it is there whole or not at all.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use codex_plugin_api::{Context, Error, Result};
+
+use super::columns;
+use super::piece::{Scanned, Splice};
+use super::scanning::Scan;
+use super::settings::{FileFormat, Place};
+use super::sources::{Content, Source};
+
+/// What became of a file's clean copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// Something was taken out.
+    Changed,
+    /// It is as it was.
+    Same,
+    /// It is not written, and why.
+    Not(String),
+}
+
+/// Checks the place before anything is scanned.
+///
+/// # Errors
+/// Config: the folder for copies has something in it.
+pub(super) fn check(place: Option<&Place>) -> Result<()> {
+    let Some(Place::Folder(folder)) = place else {
+        return Ok(());
+    };
+    match fs::read_dir(folder) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(
+                Error::config(format!("the folder {} is not empty", folder.display()))
+                    .hint("give --output-dir a new folder: nothing is written over"),
+            ),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => {
+            Err(Error::config(format!("cannot write into {}", folder.display())).because(&error))
+        }
+    }
+}
+
+/// Writes what passes of a scanned file.
+///
+/// # Errors
+/// When it cannot be read or written, with the path.
+pub(super) fn write(
+    source: &Source,
+    scanned: &Scanned,
+    place: &Place,
+    scan: &Scan<'_>,
+) -> Result<Written> {
+    let Content::File(path) = &source.content else {
+        return Ok(Written::Not("it is no file".to_owned()));
+    };
+    if columns::blocks(scanned) {
+        return Ok(Written::Not("the policy blocks a finding in it".to_owned()));
+    }
+    if scanned.dropped {
+        return Ok(Written::Not("the policy drops it".to_owned()));
+    }
+    let table = source.format == FileFormat::Parquet;
+    let changes = if table {
+        columns::changes(scanned)
+    } else {
+        !scanned.edits.is_empty()
+    };
+    let target = match place {
+        Place::Folder(folder) => folder.join(&source.place),
+        Place::InPlace if !changes => return Ok(Written::Same),
+        Place::InPlace | Place::Output => path.clone(),
+    };
+    let failed = || Error::failed(format!("cannot write {}", target.display()));
+    let folder = match target.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    if matches!(place, Place::Folder(_)) {
+        fs::create_dir_all(folder).or_error(failed)?;
+    }
+    // Readable by the user alone until it has the permissions of the file it stands for.
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".sanitize-")
+        .tempfile_in(folder)
+        .or_error(failed)?;
+    if table && changes {
+        let output = temporary.reopen().or_error(failed)?;
+        columns::write(path, &source.name, scan, output)?;
+    } else {
+        copy(path, &scanned.edits, temporary.as_file_mut()).or_error(failed)?;
+    }
+    let metadata = fs::metadata(path).or_error(failed)?;
+    if stamp(&metadata) != source.stamp {
+        return Ok(Written::Not("it changed while it was read".to_owned()));
+    }
+    let file = temporary.as_file();
+    file.set_permissions(metadata.permissions())
+        .and_then(|()| file.sync_all())
+        .or_error(failed)?;
+    match place {
+        Place::Folder(_) => temporary.persist_noclobber(&target),
+        Place::InPlace | Place::Output => temporary.persist(&target),
+    }
+    .or_error(failed)?;
+    // The rename itself is on the disk once its folder is; not every system can flush one.
+    if let Ok(folder) = File::open(folder) {
+        let _ = folder.sync_all();
+    }
+    Ok(if changes {
+        Written::Changed
+    } else {
+        Written::Same
+    })
+}
+
+/// What a file that nobody wrote to keeps.
+pub(super) fn stamp(metadata: &fs::Metadata) -> Option<(u64, SystemTime)> {
+    let modified = metadata.modified().ok()?;
+    Some((metadata.len(), modified))
+}
+
+/// Copies a file with its splices, byte for byte elsewhere.
+fn copy(path: &Path, edits: &[Splice], output: &mut File) -> io::Result<()> {
+    let mut input = BufReader::new(File::open(path)?);
+    let mut output = io::BufWriter::new(output);
+    let mut at = 0;
+    for (range, text) in edits {
+        pass(&mut input, range.start - at, &mut output)?;
+        pass(&mut input, range.end - range.start, &mut io::sink())?;
+        output.write_all(text.as_bytes())?;
+        at = range.end;
+    }
+    io::copy(&mut input, &mut output)?;
+    output.flush()
+}
+
+fn pass(input: &mut impl Read, bytes: u64, output: &mut impl Write) -> io::Result<()> {
+    let passed = io::copy(&mut input.by_ref().take(bytes), output)?;
+    if passed < bytes {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(())
+}
+
+/// The bytes of a piece with its splices, which count from the beginning of the content.
+pub(super) fn spliced(bytes: &[u8], at: u64, edits: &[Splice]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut taken = 0;
+    for (range, text) in edits {
+        let start = (range.start.saturating_sub(at) as usize).clamp(taken, bytes.len());
+        out.extend_from_slice(&bytes[taken..start]);
+        out.extend_from_slice(text.as_bytes());
+        taken = (range.end.saturating_sub(at) as usize).clamp(start, bytes.len());
+    }
+    out.extend_from_slice(&bytes[taken..]);
+    out
+}
