@@ -1,7 +1,7 @@
 //! `name = value`: secrets that only their name gives away, in whatever syntax names and values have.
 //!
-//! A keyword within a name is the beginning. The name is read around it ([`name`]), then the operator and the value
-//! behind it ([`syntax`]), then the value is judged ([`value`]): a placeholder, a variable, a call or a sentence is no
+//! A keyword within a name is the beginning. The name is read around it (`name`), then the operator and the value
+//! behind it (`syntax`), then the value is judged (`value`): a placeholder, a variable, a call or a sentence is no
 //! secret. By hand rather than by an expression, because names are everywhere in code, and nearly all of them are
 //! settled by the next two bytes.
 

@@ -1,6 +1,6 @@
 //! Rules: what is looked for, and what is left alone.
 //!
-//! [`file`] is the format on disk, [`load`] follows `extend` and checks, [`pattern`] reads Go's regular expressions,
+//! [`mod@file`] is the format on disk, [`load`] follows `extend` and checks, [`pattern`] reads Go's regular expressions,
 //! [`allow`] has the allow-lists; [`builtin`] are the rules that come with this plugin.
 
 pub mod allow;

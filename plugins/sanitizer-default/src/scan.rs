@@ -1,7 +1,7 @@
 //! The engine: rules over a text.
 //!
 //! One pass finds all keywords; a rule's expression is then tried only around the places where a match could be
-//! ([`window`]). Rules for numbers are tried at words that hold digits ([`token`]). A finding depends on nothing
+//! (`window`). Rules for numbers are tried at words that hold digits (`token`). A finding depends on nothing
 //! farther from it than its rule's longest match and [`CONTEXT`] bytes, except for rules of a user's file whose
 //! expressions have no bound or whose keyword is not part of the match: those look at the whole text, as gitleaks does.
 
