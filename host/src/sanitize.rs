@@ -1,17 +1,17 @@
 //! The sanitizers of this process: which there are, under which policy and key. What is done with findings is
 //! [`codex_redaction`]'s; where texts are met is each room's.
 
-mod key;
 mod own;
 
 use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use codex_plugin_api::{Context, Dataset, Error, Result, Sanitizer, Stage, TextBuffer};
 use codex_redaction::{
-    CleanDataset, Count, Counts, Policy, SWITCH_VARIABLE, Sanitizers, Switch, Tally,
+    CleanDataset, Count, Counts, Key, POLICY_VARIABLE, Policy, SWITCH_VARIABLE, Sanitizers, Switch,
+    Tally,
 };
 use serde_json::{Value, json};
 
@@ -23,15 +23,8 @@ pub(crate) use own::clean_own;
 /// The component that sanitizes where nobody says which: that of the plugin which comes along.
 const DEFAULT: &str = "default";
 
-/// A policy's file, where the user's own is not what is wanted.
-const POLICY_VARIABLE: &str = "CODEX_ML_SANITIZE_POLICY";
-
 /// So many kinds of findings are told in one line.
 const TOLD: usize = 5;
-
-/// The user's policy below the data folder. A project has none: whoever gives away a project would otherwise decide
-/// what passes on other people's machines.
-const POLICY: &str = "sanitizer-policy.yaml";
 
 /// Creates sanitizers: those that are listed, with checked configurations, or the one that comes along. There may be
 /// none, when nothing is listed and none is installed.
@@ -63,28 +56,13 @@ pub(crate) fn create(
     }
     // Without a sanitizer neither policy nor key is read: nothing would come of it.
     if sanitizers.is_empty() {
-        let made = Sanitizers::new(sanitizers, Policy::standard()?, key::passing()?)?;
+        let made = Sanitizers::new(sanitizers, Policy::standard()?, Key::passing()?)?;
         return Ok(Arc::new(made));
     }
-    let policy = policy(folders)?;
-    Sanitizers::new(sanitizers, policy, key::of(folders)?).map(Arc::new)
-}
-
-fn policy(folders: &Folders) -> Result<Policy> {
     let given = env::var_os(POLICY_VARIABLE).filter(|value| !value.is_empty());
-    let path = match given {
-        Some(given) => PathBuf::from(given),
-        None => match folders.data.as_ref().map(|data| data.join(POLICY)) {
-            Some(path) if path.is_file() => path,
-            _ => return Policy::standard(),
-        },
-    };
-    let text = fs::read_to_string(&path).or_error(|| {
-        Error::config(format!("cannot read the policy {}", path.display())).hint(format!(
-            "{POLICY_VARIABLE} names a YAML file; unset it to use the built-in policy"
-        ))
-    })?;
-    Policy::from_yaml(&text, &path.display().to_string())
+    let data = folders.data.as_deref();
+    let policy = Policy::of_user(given.as_deref().map(Path::new), data)?;
+    Sanitizers::new(sanitizers, policy, Key::kept_in(data)?).map(Arc::new)
 }
 
 /// A dataset of clean texts, and what is found while it is read; the dataset itself where there is no sanitizer.

@@ -1,11 +1,12 @@
 //! What belongs to the user and is kept in the data folder: the key for naming findings, made at first need and never
 //! shown, and a policy. The host and a command that a plugin brings find the same ones here.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
+use std::fs;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use codex_plugin_api::{Context, Error, Result};
+use tempfile::NamedTempFile;
 
 use crate::{Key, Policy};
 
@@ -41,10 +42,11 @@ impl Policy {
 }
 
 impl Key {
-    /// The user's key below the data folder, made at first need; one of this process alone where there is no folder.
+    /// The user's key below the data folder, made at first need; one of this process alone where there is no folder, or
+    /// none that can be written: then pseudonyms differ from run to run, and nothing else does.
     ///
     /// # Errors
-    /// [`codex_plugin_api::ErrorKind::Failed`] naming the file, when it cannot be read or written or is damaged.
+    /// [`codex_plugin_api::ErrorKind::Failed`] naming the file, when there is one that cannot be read or is damaged.
     pub fn kept_in(data: Option<&Path>) -> Result<Self> {
         let Some(data) = data else {
             return Self::passing();
@@ -53,29 +55,17 @@ impl Key {
         match fs::read(&path) {
             Ok(secret) => return read(&secret, &path),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed("read", &path).because(&error)),
+            Err(error) => return Err(failed(&path).because(&error)),
         }
         let secret = random()?;
-        fs::create_dir_all(data).or_error(|| failed("write", &path))?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::OpenOptionsExt as _;
-            options.mode(0o600);
-        }
-        match options.open(&path) {
-            Ok(mut file) => {
-                file.write_all(&secret)
-                    .and_then(|()| file.sync_all())
-                    .or_error(|| failed("write", &path))?;
-                Self::new(&secret)
-            }
+        match write(&secret, data, &path) {
+            Ok(()) => Self::new(&secret),
             // Another process was quicker; its key is everybody's.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                read(&fs::read(&path).or_error(|| failed("read", &path))?, &path)
+                let theirs = fs::read(&path).or_error(|| failed(&path))?;
+                read(&theirs, &path)
             }
-            Err(error) => Err(failed("write", &path).because(&error)),
+            Err(_) => Self::new(&secret),
         }
     }
 
@@ -107,8 +97,18 @@ fn read(secret: &[u8], path: &Path) -> Result<Key> {
     Key::new(secret)
 }
 
-fn failed(what: &str, path: &Path) -> Error {
-    Error::failed(format!("cannot {what} the key {}", path.display()))
+/// Writes a file that appears as a whole, readable by its user alone, and replaces none.
+fn write(secret: &[u8], data: &Path, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(data)?;
+    let mut file = NamedTempFile::new_in(data)?;
+    file.write_all(secret)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    Ok(())
+}
+
+fn failed(path: &Path) -> Error {
+    Error::failed(format!("cannot read the key {}", path.display()))
         .hint("CODEX_ML_DATA_DIR names another data folder")
 }
 
@@ -135,6 +135,23 @@ mod tests {
         fs::write(&path, b"short").unwrap();
         let error = Key::kept_in(Some(&data)).unwrap_err();
         assert!(error.message().contains("has 5 bytes, not 32"), "{error}");
+    }
+
+    #[test]
+    fn processes_that_begin_together_have_one_key_and_one_that_cannot_write_has_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let data = root.path().join("data");
+        let made = || Key::kept_in(Some(&data)).unwrap().id();
+        let ids: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(made)).collect();
+            threads.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert_eq!(ids.len(), 1);
+        let left = fs::read_dir(&data).unwrap().count();
+        assert_eq!(left, 1, "nothing but the key stays");
+        // Nobody makes folders there.
+        #[cfg(target_os = "linux")]
+        Key::kept_in(Some(Path::new("/proc/none"))).unwrap();
     }
 
     #[test]

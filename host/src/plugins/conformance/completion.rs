@@ -59,7 +59,12 @@ fn collect<'a>(
     }
     for subcommand in subcommands {
         let words = format!("{chosen} {}", subcommand.name);
-        collect(words.trim_start(), &subcommand.arguments, &subcommand.subcommands, found);
+        collect(
+            words.trim_start(),
+            &subcommand.arguments,
+            &subcommand.subcommands,
+            found,
+        );
     }
 }
 
