@@ -149,16 +149,87 @@ fn pass(input: &mut impl Read, bytes: u64, output: &mut impl Write) -> io::Resul
     Ok(())
 }
 
-/// The bytes of a piece with its splices, which count from the beginning of the content.
-pub(super) fn spliced(bytes: &[u8], at: u64, edits: &[Splice]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut taken = 0;
-    for (range, text) in edits {
-        let start = (range.start.saturating_sub(at) as usize).clamp(taken, bytes.len());
-        out.extend_from_slice(&bytes[taken..start]);
-        out.extend_from_slice(text.as_bytes());
-        taken = (range.end.saturating_sub(at) as usize).clamp(start, bytes.len());
+/// Content that passes piece by piece as text. A splice may reach beyond its piece, and a piece may end within a character.
+#[derive(Debug, Default)]
+pub(super) struct Splicer {
+    /// What of the content is done with.
+    passed: u64,
+    /// The beginning of a character.
+    partial: Vec<u8>,
+}
+
+impl Splicer {
+    /// What passes of the next bytes, which begin at `at`.
+    pub(super) fn next(&mut self, bytes: &[u8], at: u64, edits: &[Splice]) -> String {
+        let mut out = std::mem::take(&mut self.partial);
+        if self.passed == 0 && at > 0 {
+            // Only a byte order mark is left out of the first piece.
+            out.extend("\u{feff}".bytes());
+        }
+        self.passed = self.passed.max(at);
+        let end = at + bytes.len() as u64;
+        let own = |from: u64, to: u64| &bytes[(from - at) as usize..(to - at) as usize];
+        for (range, text) in edits {
+            let start = range.start.min(end);
+            if self.passed < start {
+                out.extend_from_slice(own(self.passed, start));
+            }
+            out.extend_from_slice(text.as_bytes());
+            self.passed = self.passed.max(range.end);
+        }
+        if self.passed < end {
+            out.extend_from_slice(own(self.passed, end));
+            self.passed = end;
+        }
+        let tail = out.utf8_chunks().last().map_or(0, |last| {
+            let invalid = last.invalid();
+            let whole = std::str::from_utf8(invalid).map_err(|error| error.error_len());
+            if whole == Err(None) { invalid.len() } else { 0 }
+        });
+        self.partial = out.split_off(out.len() - tail);
+        String::from_utf8_lossy(&out).into_owned()
     }
-    out.extend_from_slice(&bytes[taken..]);
-    out
+
+    /// What is left at the end of the content.
+    pub(super) fn rest(&mut self) -> String {
+        String::from_utf8_lossy(&std::mem::take(&mut self.partial)).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splices_and_characters_cross_the_borders_of_pieces() {
+        let text = "\u{10d}ty\u{159}i joe@example.org \u{1f980} and more";
+        let bytes = text.as_bytes();
+        let at = text.find("joe").unwrap_or_default() as u64;
+        let edit: Splice = (at..at + 15, "[E]".to_owned());
+        let expected = text.replace("joe@example.org", "[E]");
+        for size in 1..bytes.len() {
+            let mut splicer = Splicer::default();
+            let mut out = String::new();
+            for (number, piece) in bytes.chunks(size).enumerate() {
+                let from = (number * size) as u64;
+                let own = from..from + piece.len() as u64;
+                let edits: Vec<Splice> = own
+                    .contains(&edit.0.start)
+                    .then(|| edit.clone())
+                    .into_iter()
+                    .collect();
+                out += &splicer.next(piece, from, &edits);
+            }
+            out += &splicer.rest();
+            assert_eq!(out, expected, "pieces of {size}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_utf8_passes_as_a_mark_and_a_byte_order_mark_stays() {
+        let mut splicer = Splicer::default();
+        let mut out = splicer.next(b"a\xffb\xf0\x9f", 3, &[]);
+        out += &splicer.rest();
+        assert_eq!(out, "\u{feff}a\u{fffd}b\u{fffd}");
+    }
 }

@@ -77,6 +77,14 @@ impl Known {
 /// Failed, naming the file.
 pub(super) fn whole(path: &Path, content: &[u8]) -> Result<()> {
     let failed = || Error::failed(format!("cannot write {}", path.display()));
+    // A device or a pipe is written to, not replaced.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(content))
+            .or_error(failed);
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -4,7 +4,7 @@ use codex_plugin_api::{Arguments, Error, HostRef, LogLevel, Result};
 use codex_redaction::{Action, ReportedFinding, Sanitizers};
 
 use super::asking;
-use super::destination::{self, Written};
+use super::destination::{self, Splicer, Written};
 use super::known::{self, Known};
 use super::piece::{self, Scanned};
 use super::reader::Pieces;
@@ -33,8 +33,8 @@ pub(super) fn run(arguments: &Arguments, host: &HostRef) -> Result<i32> {
     };
     let mut all = Vec::new();
     if settings.prints_text() {
-        let scanned = through(&found.list[0], &scan)?;
-        outcome.changed = u64::from(!scanned.edits.is_empty());
+        let (scanned, changed) = through(&found.list[0], &scan)?;
+        outcome.changed = u64::from(changed);
         outcome.same = 1 - outcome.changed;
         take(
             &found.list[0],
@@ -134,7 +134,7 @@ fn write(
 }
 
 /// Standard input to standard output, piece by piece: each is written as soon as it is scanned.
-fn through(source: &Source, scan: &Scan<'_>) -> Result<Scanned> {
+fn through(source: &Source, scan: &Scan<'_>) -> Result<(Scanned, bool)> {
     let unreadable =
         |error: std::io::Error| Error::data("cannot read standard input").because(&error);
     let FileFormat::Text(format) = source.format else {
@@ -149,14 +149,16 @@ fn through(source: &Source, scan: &Scan<'_>) -> Result<Scanned> {
                 .hint("nothing was written; give text in UTF-8"),
         );
     }
+    let mut splicer = Splicer::default();
     let mut all = Vec::new();
+    let mut changed = false;
     while let Some(piece) = pieces.next().map_err(unreadable)? {
         if scan.host.interrupted() {
             return Err(Error::interrupted());
         }
         let bytes = piece.bytes[piece.region.clone()].to_vec();
         let at = piece.at + piece.region.start as u64;
-        let scanned = piece::scan(piece, scan.sanitizers, scan.stage, &source.name)?;
+        let mut scanned = piece::scan(piece, scan.sanitizers, scan.stage, &source.name)?;
         if let Some(finding) = forbidden(&scanned) {
             return Err(Error::data(format!(
                 "standard input holds {}, which the policy does not let pass (rule {})",
@@ -164,11 +166,13 @@ fn through(source: &Source, scan: &Scan<'_>) -> Result<Scanned> {
             ))
             .hint("what was written ends before the piece that holds it"));
         }
-        let clean = destination::spliced(&bytes, at, &scanned.edits);
-        scan.host.print(&String::from_utf8_lossy(&clean))?;
+        let edits = std::mem::take(&mut scanned.edits);
+        changed |= !edits.is_empty();
+        scan.host.print(&splicer.next(&bytes, at, &edits))?;
         all.push(scanned);
     }
-    Ok(piece::join(all))
+    scan.host.print(&splicer.rest())?;
+    Ok((piece::join(all), changed))
 }
 
 /// A finding behind which nothing may pass.
