@@ -24,6 +24,7 @@
 //! - `refused`: plugins that must not load, each at its gate, each in `plugin doctor`
 //! - `embed`: texts to vectors, beside what PyTorch computed
 //! - `sanitized`: planted secrets that no file, answer or error may repeat; policies; blocked texts
+//! - `sanitize`: the command over files, standard input and what git has staged
 //! - `generate`: several prompts at once, folders without a head
 //! - `command_line`: help, completion, JSON, exit codes
 //! - `pages`: the documentation's promises: commands that it shows, pages that are generated
@@ -57,5 +58,6 @@ mod refused;
 mod registry;
 mod resume;
 mod sanitized;
+mod sanitize;
 mod tasks;
 mod third_party;

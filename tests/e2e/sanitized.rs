@@ -134,7 +134,7 @@ fn a_run_over_planted_secrets_leaves_none_in_its_files_or_on_the_terminal() {
         .find(|one| one.id.starts_with("github"))
         .unwrap();
     let tracker = format!(
-        "trackers=[{{name: tensorboard, dir: \"board/{}\"}}]",
+        "trackers=[{{name: files, folder: \"board-{}\"}}]",
         token.value
     );
     let trained = bench
