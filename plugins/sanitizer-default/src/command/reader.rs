@@ -256,7 +256,7 @@ mod tests {
         for region in [1, 7, 50, 300] {
             for margin in [0, 3, 60] {
                 let all = pieces(&text, Format::Plain, region, margin);
-                let mut joined = Vec::new();
+                let mut joined: Vec<u8> = Vec::new();
                 for (number, piece) in all.iter().enumerate() {
                     let start = piece.at as usize;
                     assert_eq!(piece.number, number);

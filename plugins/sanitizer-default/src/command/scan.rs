@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &Arguments, host: &HostRef) -> Result<i32> {
         redacted: settings.redact.is_some(),
         ..Outcome::default()
     };
-    let mut all = Vec::new();
+    let mut all = settings.write_baseline.is_some().then(Vec::new);
     if settings.prints_text() {
         let (scanned, changed) = through(&found.list[0], &scan)?;
         outcome.changed = u64::from(changed);
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Arguments, host: &HostRef) -> Result<i32> {
         }
     }
     if let Some(path) = &settings.write_baseline {
-        known.write(path, sanitizers.key(), &all)?;
+        known.write(path, sanitizers.key(), all.as_deref().unwrap_or_default())?;
         // What was just written down is known.
         outcome.known += outcome.findings.len() as u64;
         outcome.findings.clear();
@@ -77,7 +77,7 @@ fn take(
     scanned: Scanned,
     known: &Known,
     outcome: &mut Outcome,
-    all: &mut Vec<ReportedFinding>,
+    all: &mut Option<Vec<ReportedFinding>>,
     host: &HostRef,
 ) {
     let name = shown(&source.name);
@@ -106,7 +106,9 @@ fn take(
             outcome.allowed += 1;
             continue;
         }
-        all.push(finding.clone());
+        if let Some(all) = all {
+            all.push(finding.clone());
+        }
         if known.contains(&finding) {
             outcome.known += 1;
         } else {

@@ -67,7 +67,10 @@ impl Scan<'_> {
         let files = std::mem::take(&mut *lock(&desk.files));
         Ok(files
             .into_iter()
-            .map(|file| file.seen.unwrap_or(Seen::Binary))
+            .map(|file| {
+                let lost = || Seen::Unreadable("it was not scanned to its end".to_owned());
+                file.seen.unwrap_or_else(lost)
+            })
             .collect())
     }
 
@@ -90,8 +93,10 @@ impl Scan<'_> {
                     return;
                 }
             }
-            let done = desk.done.load(Ordering::Relaxed).min(desk.total);
-            self.host.progress("scanning", done, desk.total);
+            let done = desk.done.load(Ordering::Relaxed);
+            // A file may grow while it is read; of a stream the end is not known.
+            let most = if desk.total == 0 { done } else { desk.total };
+            self.host.progress("scanning", done.min(most), desk.total);
         }
     }
 

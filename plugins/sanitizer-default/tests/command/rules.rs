@@ -50,7 +50,10 @@ fn a_rule_is_explained_without_telling_its_examples() {
         for words in [&rule.id, &rule.entity, "what to do", "confidence"] {
             assert!(ran.output.contains(words), "{} lacks {words}", ran.output);
         }
-        for example in rule.examples.iter().filter(|_| rule.entity == "secret") {
+        // A pattern that is the beginning of every value holds what an example may be.
+        let pattern = rule.pattern.as_ref().map_or("", |pattern| pattern.source());
+        let secrets = rule.examples.iter().filter(|_| rule.entity == "secret");
+        for example in secrets.filter(|example| !pattern.contains(*example)) {
             assert!(
                 !ran.output.contains(example),
                 "{} shows its example",
