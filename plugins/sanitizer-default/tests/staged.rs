@@ -1,6 +1,10 @@
 //! What git has staged. In a binary of its own, since it changes the working folder of the process.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a test that leaves something out says so"
+)]
 
 use std::fs;
 use std::process::Command;

@@ -13,7 +13,7 @@ use codex_redaction::{Action, Cleaned, Format, Outcome};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
-use parquet::file::metadata::KeyValue;
+use parquet::file::metadata::{ColumnChunkMetaData, KeyValue};
 use parquet::file::properties::WriterProperties;
 
 use super::piece::Scanned;
@@ -42,7 +42,7 @@ impl Table {
             .and_then(|group| group.columns().first());
         let pairs = metadata.file_metadata().key_value_metadata();
         let table = Self {
-            compression: column.map_or(Compression::UNCOMPRESSED, |column| column.compression()),
+            compression: column.map_or(Compression::UNCOMPRESSED, ColumnChunkMetaData::compression),
             metadata: pairs
                 .into_iter()
                 .flatten()

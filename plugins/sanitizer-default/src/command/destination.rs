@@ -74,8 +74,8 @@ pub(super) fn write(
     };
     let target = match place {
         Place::Folder(folder) => folder.join(&source.place),
-        Place::InPlace if !changes => return Ok(Written::Same),
-        Place::InPlace | Place::Output => path.clone(),
+        Place::Source if !changes => return Ok(Written::Same),
+        Place::Source | Place::Output => path.clone(),
     };
     let failed = || Error::failed(format!("cannot write {}", target.display()));
     let folder = match target.parent() {
@@ -106,7 +106,7 @@ pub(super) fn write(
         .or_error(failed)?;
     match place {
         Place::Folder(_) => temporary.persist_noclobber(&target),
-        Place::InPlace | Place::Output => temporary.persist(&target),
+        Place::Source | Place::Output => temporary.persist(&target),
     }
     .or_error(failed)?;
     // The rename itself is on the disk once its folder is; not every system can flush one.

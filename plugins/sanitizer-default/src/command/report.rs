@@ -133,7 +133,6 @@ pub(super) fn document(outcome: &Outcome) -> Value {
 
 /// One or two lines for people.
 pub(super) fn summary(outcome: &Outcome) -> String {
-    let mut line = count(outcome.findings.len() as u64, "finding");
     let of: Vec<String> = SEVERITIES
         .iter()
         .filter_map(|(severity, word)| {
@@ -142,10 +141,13 @@ pub(super) fn summary(outcome: &Outcome) -> String {
             (count > 0).then(|| format!("{count} {word}"))
         })
         .collect();
-    if !of.is_empty() {
-        line += &format!(" ({})", of.join(", "));
-    }
-    line += &format!(" in {}", count(outcome.files, "file"));
+    let of = if of.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", of.join(", "))
+    };
+    let found = count(outcome.findings.len() as u64, "finding");
+    let mut parts = vec![format!("{found}{of} in {}", count(outcome.files, "file"))];
     let others = [
         (outcome.known, "known"),
         (outcome.allowed, "allowed"),
@@ -153,18 +155,17 @@ pub(super) fn summary(outcome: &Outcome) -> String {
         (outcome.links, "links not followed"),
         (outcome.unreadable.len() as u64, "unreadable"),
     ];
-    for (count, what) in others.iter().filter(|(count, _)| *count > 0) {
-        line += &format!(", {count} {what}");
+    let others = others.iter().filter(|(count, _)| *count > 0);
+    parts.extend(others.map(|(count, what)| format!("{count} {what}")));
+    let line = parts.join(", ");
+    if !outcome.redacted {
+        return line;
     }
-    if outcome.redacted {
-        line += &format!(
-            "\n{} changed, {} as before, {} not written",
-            outcome.changed,
-            outcome.same,
-            outcome.not_written.len() as u64 + outcome.binary + outcome.unreadable.len() as u64
-        );
-    }
-    line
+    let left = outcome.not_written.len() as u64 + outcome.binary + outcome.unreadable.len() as u64;
+    format!(
+        "{line}\n{} changed, {} as before, {left} not written",
+        outcome.changed, outcome.same
+    )
 }
 
 fn count(count: u64, what: &str) -> String {

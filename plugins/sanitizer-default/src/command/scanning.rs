@@ -154,9 +154,10 @@ impl Scan<'_> {
             Job::Piece(file, piece) => {
                 let name = &sources[file].name;
                 let (number, last) = (piece.number, piece.last);
-                let note = (FileFormat::Text(piece.format) != sources[file].format && last).then(
-                    || "a record is too large for its format, so the rest is read as plain text",
-                );
+                let note = (FileFormat::Text(piece.format) != sources[file].format && last)
+                    .then_some(
+                        "a record is too large for its format, so the rest is read as plain text",
+                    );
                 desk.done
                     .fetch_add(piece.region.len() as u64, Ordering::Relaxed);
                 let mut scanned = piece::scan(piece, self.sanitizers, self.stage, name)?;

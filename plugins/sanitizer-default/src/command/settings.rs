@@ -28,7 +28,8 @@ pub(super) enum ReportFormat {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Folder(PathBuf),
-    InPlace,
+    /// The file itself.
+    Source,
     /// What came from standard input goes to standard output.
     Output,
 }
@@ -151,7 +152,7 @@ fn place(arguments: &Arguments) -> Result<Option<Place>> {
     let input = arguments.texts("path") == ["-"];
     match (folder, in_place, input) {
         (Some(folder), false, false) => Ok(Some(Place::Folder(folder))),
-        (None, true, false) => Ok(Some(Place::InPlace)),
+        (None, true, false) => Ok(Some(Place::Source)),
         (None, false, true) => Ok(Some(Place::Output)),
         (None, false, false) => Err(Error::config("--redact does not say where to write")
             .hint("give --output-dir DIR for clean copies, or --in-place")),

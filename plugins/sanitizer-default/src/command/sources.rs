@@ -113,7 +113,7 @@ fn add(sources: &mut Sources, given: &Path, settings: &Settings, host: &HostRef)
         .hint("pipe it: codex-ml sanitize - < …"));
     }
     let link = fs::symlink_metadata(given).is_ok_and(|own| own.is_symlink());
-    if link && settings.redact == Some(Place::InPlace) {
+    if link && settings.redact == Some(Place::Source) {
         return Err(Error::config(format!("{} is a link", given.display()))
             .hint("--in-place changes files; give the file it leads to"));
     }
