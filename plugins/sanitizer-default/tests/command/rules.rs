@@ -52,7 +52,9 @@ fn a_rule_is_explained_without_telling_its_examples() {
         }
         // A pattern that is the beginning of every value holds what an example may be.
         let pattern = rule.pattern.as_ref().map_or("", |pattern| pattern.source());
-        let secrets = rule.examples.iter().filter(|_| rule.entity == "secret");
+        let told = ["secret", "bank-account", "payment-card", "tax-id"];
+        let secrets = rule.examples.iter();
+        let secrets = secrets.filter(|_| told.contains(&rule.entity.as_str()));
         for example in secrets.filter(|example| !pattern.contains(*example)) {
             assert!(
                 !ran.output.contains(example),
