@@ -30,7 +30,13 @@ pub struct Config {
     pub disable: Vec<String>,
     /// Leave out what is less sure than this, from 0 to 1.
     pub least_confidence: f32,
+    /// Give longer findings in pieces of so many bytes, 64 or more; by default as the rules say. Generated text is held
+    /// back twice as long as a finding may be.
+    pub max_span: Option<u32>,
 }
+
+/// The least that `max_span` may be: no piece says more about where a secret lies.
+const LEAST_MAX_SPAN: u32 = 64;
 
 impl Default for Config {
     fn default() -> Self {
@@ -41,6 +47,7 @@ impl Default for Config {
             rules: Vec::new(),
             disable: Vec::new(),
             least_confidence: 0.0,
+            max_span: None,
         }
     }
 }
@@ -82,6 +89,15 @@ impl DefaultSanitizer {
                 Error::config(format!("least_confidence is {}", config.least_confidence))
                     .hint("give a number from 0 to 1"),
             );
+        }
+        if let Some(most) = config.max_span {
+            if most < LEAST_MAX_SPAN {
+                return Err(Error::config(format!("max_span is {most}"))
+                    .hint(format!("give {LEAST_MAX_SPAN} or more")));
+            }
+            for rule in &mut set.rules {
+                rule.max_len = rule.max_len.min(most as usize);
+            }
         }
         Ok(Self {
             engine: Engine::new(set),

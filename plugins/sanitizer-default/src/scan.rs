@@ -6,9 +6,11 @@
 //! expressions have no bound or whose keyword is not part of the match: those look at the whole text, as gitleaks does.
 
 pub mod address;
+mod armor;
 mod digits;
 mod keywords;
 mod overlap;
+mod pieces;
 mod stream;
 mod token;
 mod window;
@@ -21,6 +23,7 @@ use crate::check::is_placeholder;
 use crate::prompt::Prompts;
 use crate::rules::allow::{Allow, Candidate};
 use crate::rules::{Place, Rule, RuleSet};
+use armor::Armor;
 use keywords::Keywords;
 use token::Tokens;
 
@@ -28,8 +31,8 @@ pub use stream::Stream;
 
 /// How many bytes before a match, and half as many behind it, are searched for words that make it surer.
 pub const CONTEXT: usize = 80;
-/// What our rules match around a secret that is shorter, and what is read of an assignment.
-pub const LONGEST_MATCH: usize = 1024;
+/// No match of a rule of ours is longer, and no assignment.
+pub const LONGEST_MATCH: usize = 8 << 10;
 /// Findings that are less sure are not worth reporting: a number of which nothing but its length is right.
 pub const LEAST_CONFIDENCE: f32 = 0.1;
 
@@ -53,6 +56,7 @@ pub struct Engine {
     allow: Vec<Allow>,
     keywords: Keywords,
     tokens: Option<Tokens>,
+    armor: Option<Armor>,
     assignment: Option<Assignment>,
     address: Option<usize>,
     prompts: Option<Prompts>,
@@ -70,6 +74,7 @@ impl Engine {
         Self {
             keywords: Keywords::new(&set.rules, assignment.is_some()),
             tokens: Tokens::new(&set.rules),
+            armor: Armor::new(&set.rules),
             address: place("ip-address"),
             prompts: Prompts::new(&set.rules),
             assignment,
@@ -92,18 +97,29 @@ impl Engine {
             .unwrap_or(1)
     }
 
-    /// What is farther than this many bytes from where a finding begins says nothing about it: the longest match, and
-    /// the context on either side. Rules of a user's file may look farther: those without a bound, and those whose
+    /// What is farther than this many bytes from where a finding begins says nothing about it: the longest match or
+    /// private key, and the context on either side. Rules of a user's file may look farther: those without a bound, and those whose
     /// keyword is not part of the match, for which gitleaks too takes whatever piece of a file it has read.
     pub fn reach(&self) -> usize {
-        self.max_span().max(LONGEST_MATCH) + CONTEXT
+        self.max_span().max(LONGEST_MATCH).max(armor::LONGEST) + CONTEXT
     }
 
-    /// Everything that the rules find in `text`, ordered by start, then end, then rule.
+    /// Everything that the rules find in `text`, ordered by start, then end, then rule. A text that begins in the middle
+    /// of a private key is taken for what a stream has left of one.
     ///
     /// # Errors
     /// When an expression cannot be compiled; the message names its rule.
     pub fn scan(&self, text: &str, path: Option<&str>) -> Result<Vec<Span>> {
+        self.scan_part(text, path, true)
+    }
+
+    /// As [`scan`](Self::scan); `may_begin_within` when what comes before `text` is not known to say nothing about it.
+    fn scan_part(
+        &self,
+        text: &str,
+        path: Option<&str>,
+        may_begin_within: bool,
+    ) -> Result<Vec<Span>> {
         for allow in &self.allow {
             let allowed = allow
                 .allows_path(path)
@@ -138,6 +154,9 @@ impl Engine {
                 value.start..value.end,
                 value.confidence,
             )?;
+        }
+        if let Some(armor) = &self.armor {
+            armor.search(&mut found, may_begin_within)?;
         }
         if let Some(tokens) = &self.tokens {
             tokens.search(&mut found)?;
@@ -232,32 +251,23 @@ impl<'a> Found<'a> {
         });
     }
 
-    /// Adds a span, on borders of characters, in pieces where it is longer than its rule may find.
-    fn pieces(&mut self, rule: usize, secret: Range, confidence: f32) {
-        let border = |mut at: usize, step: isize| {
-            while !self.text.is_char_boundary(at) {
-                at = at.wrapping_add_signed(step);
-            }
-            at
+    /// Adds a span, on borders of characters, in pieces where it is longer than its rule may find. Those of a user's
+    /// rule are as long as they may be.
+    fn pieces(&mut self, number: usize, secret: Range, confidence: f32) {
+        let rule = self.rule(number);
+        let start = self.text.floor_char_boundary(secret.start);
+        let end = self.text.ceil_char_boundary(secret.end);
+        let pieces = if rule.foreign {
+            pieces::apart(self.text, start..end, rule.max_len)
+        } else {
+            pieces::overlapping(self.text, start..end, rule.max_len)
         };
-        let (mut start, end) = (border(secret.start, -1), border(secret.end, 1));
-        let most = self.rule(rule).max_len;
-        while start < end {
-            let mut stop = end;
-            if end - start > most {
-                stop = border(start + most, -1);
-                if stop <= start {
-                    stop = border(start + 1, 1);
-                }
-            }
-            self.spans.push(Span {
-                start,
-                end: stop,
-                rule,
-                confidence: confidence.min(1.0),
-            });
-            start = stop;
-        }
+        self.spans.extend(pieces.into_iter().map(|piece| Span {
+            start: piece.start,
+            end: piece.end,
+            rule: number,
+            confidence: confidence.min(1.0),
+        }));
     }
 
     fn is_allowed(

@@ -9,7 +9,7 @@ use codex_plugin_api::Result;
 use super::{Engine, Span};
 
 /// Bytes of a block: far more than what every block scans twice.
-const BLOCK: usize = 256 << 10;
+const BLOCK: usize = 512 << 10;
 
 /// A scan of a text that comes in pieces.
 #[derive(Debug)]
@@ -89,7 +89,8 @@ impl<'a> Stream<'a> {
         let end = self.border(self.given().min(self.next + self.block + reach));
         let (first, after) = (self.next, self.next + self.block);
         let text = &self.buffer[start - self.origin..end - self.origin];
-        let spans = self.engine.scan(text, self.path)?;
+        // What is before a later block is seen as far as it matters.
+        let spans = self.engine.scan_part(text, self.path, start == 0)?;
         found.extend(
             spans
                 .into_iter()

@@ -1,0 +1,231 @@
+//! Private keys, however long: blocks between PEM borders (also OpenSSH, OpenPGP), PuTTY's files, and blocks that were
+//! encoded as base64 once more.
+//!
+//! A key may be longer than a finding, and its rest is worth as much as its beginning; so it comes in pieces that cover
+//! it ([`super::pieces`]). A text may also begin in the middle of a key, because a stream let go of what came before
+//! ([`middle`]).
+
+mod body;
+mod middle;
+
+use std::ops::Range;
+
+use codex_plugin_api::Result;
+use memchr::memmem;
+
+use super::Found;
+use crate::check::decode_base64;
+use crate::rules::{Place, Rule};
+
+/// Blocks are read so far; a key of 16,384 bits is 12,700 bytes long, and 17,300 once it is encoded again.
+pub(super) const LONGEST: usize = 24 << 10;
+/// Between `BEGIN` and the dashes.
+const LONGEST_LABEL: usize = 110;
+/// Less is a sample that was cut short.
+const SHORTEST: usize = 32;
+/// `-----BEGIN`, encoded.
+const ENCODED_BEGIN: &[u8] = b"LS0tLS1CRUdJTi";
+
+/// The rules that keys are reported under.
+#[derive(Debug)]
+pub(super) struct Armor {
+    block: Option<usize>,
+    encoded: Option<usize>,
+    putty: Option<usize>,
+    /// Only for what a stream may leave of one; its beginning has an expression.
+    web_token: Option<usize>,
+}
+
+impl Armor {
+    /// Nothing when no rule needs it.
+    pub(super) fn new(rules: &[Rule]) -> Option<Self> {
+        let place = |id: &str, place: Place| {
+            rules
+                .iter()
+                .position(|rule| rule.place == place && rule.id == id && !rule.foreign)
+        };
+        let armor = Self {
+            block: place("private-key", Place::Finder),
+            encoded: place("private-key-base64", Place::Finder),
+            putty: place("putty-private-key", Place::Finder),
+            web_token: place("jwt", Place::Keyword),
+        };
+        let any = armor.block.or(armor.encoded).or(armor.putty);
+        any.or(armor.web_token).map(|_| armor)
+    }
+
+    /// Reports keys; one whose beginning is not in the text only where that is said to be possible.
+    pub(super) fn search(&self, found: &mut Found<'_>, may_begin_within: bool) -> Result<()> {
+        let text = found.bytes();
+        if may_begin_within && let Some((kind, range)) = middle::find(text) {
+            use middle::Kind;
+            let rule = match kind {
+                Kind::Block => self.block,
+                Kind::Encoded => self.encoded,
+                Kind::Putty => self.putty,
+                Kind::WebToken => self.web_token,
+            };
+            // A part passes no check that the whole would.
+            if let Some(rule) = rule.filter(|&rule| !found.rule(rule).silent) {
+                let confidence = found.rule(rule).confidence;
+                found.pieces(rule, range, confidence);
+            }
+        }
+        each(text, b"BEGIN", block, |range| {
+            report(found, self.block, range)
+        })?;
+        each(text, ENCODED_BEGIN, encoded, |range| {
+            report(found, self.encoded, range)
+        })?;
+        each(text, b"Private-Lines:", putty, |range| {
+            report(found, self.putty, range)
+        })
+    }
+}
+
+fn report(found: &mut Found<'_>, rule: Option<usize>, range: Range<usize>) -> Result<()> {
+    let Some(rule) = rule else {
+        return Ok(());
+    };
+    let confidence = found.rule(rule).confidence;
+    found.push(rule, range.clone(), range, confidence)
+}
+
+/// Calls `visit` with what `read` makes of each place that has `sign`, behind the last one.
+fn each(
+    text: &[u8],
+    sign: &[u8],
+    read: impl Fn(&[u8], usize) -> Option<Range<usize>>,
+    mut visit: impl FnMut(Range<usize>) -> Result<()>,
+) -> Result<()> {
+    let mut done = 0;
+    for place in memmem::find_iter(text, sign) {
+        if place >= done
+            && let Some(range) = read(text, place)
+        {
+            done = range.end;
+            visit(range)?;
+        }
+    }
+    Ok(())
+}
+
+/// The block whose `BEGIN` is at `place`.
+fn block(text: &[u8], place: usize) -> Option<Range<usize>> {
+    let lead = text[..place].strip_suffix(b" ").unwrap_or(&text[..place]);
+    let dashes = lead
+        .iter()
+        .rev()
+        .take(5)
+        .take_while(|&&byte| byte == b'-')
+        .count();
+    let label_start = place + b"BEGIN".len();
+    let label = &text[label_start..(label_start + LONGEST_LABEL + 5).min(text.len())];
+    let length = memmem::find(label, b"----")?;
+    if dashes < 4 || !is_private(&label[..length]) {
+        return None;
+    }
+    let behind = label[length..]
+        .iter()
+        .take(5)
+        .take_while(|&&byte| byte == b'-')
+        .count();
+    let start = lead.len() - dashes;
+    let body = body::read(text, label_start + length + behind, start + LONGEST);
+    (body.data >= SHORTEST).then_some(start..body.end)
+}
+
+/// Whether a border's label names a private key: `RSA PRIVATE KEY`, `PGP SECRET KEY BLOCK`.
+fn is_private(label: &[u8]) -> bool {
+    let plain =
+        |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b" _-".contains(byte);
+    let end = label.trim_ascii_end();
+    let end = end.strip_suffix(b" BLOCK").unwrap_or(end);
+    (end.ends_with(b"PRIVATE KEY") || end.ends_with(b"SECRET KEY")) && label.iter().all(plain)
+}
+
+/// The base64 that begins at `place`, where its text is a block with a private key.
+fn encoded(text: &[u8], place: usize) -> Option<Range<usize>> {
+    let before = place.checked_sub(1).map(|before| text[before]);
+    let rest = &text[place..(place + LONGEST).min(text.len())];
+    let rows = rows(rest);
+    let head: Vec<u8> = rows.data.iter().copied().take(160).collect();
+    let plain = decode_base64(&head[..head.len() / 4 * 4])?;
+    let label = plain.strip_prefix(b"-----BEGIN")?;
+    let close = memmem::find(label, b"----")?;
+    (is_private(&label[..close])
+        && rows.data.len() >= 2 * SHORTEST
+        && !before.is_some_and(body::is_base64_letter))
+    .then_some(place..place + rows.end)
+}
+
+/// The lines behind `Private-Lines:` at `place`.
+fn putty(text: &[u8], place: usize) -> Option<Range<usize>> {
+    let number = place + b"Private-Lines:".len();
+    let line = &text[number..(number + 8).min(text.len())];
+    let digits = line.trim_ascii_start();
+    if !digits.first().is_some_and(u8::is_ascii_digit) {
+        return None;
+    }
+    let skipped = line.len() - digits.len()
+        + digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+    let start = body::behind_gap(text, number + skipped);
+    let body = body::read(text, start, start + LONGEST);
+    (body.data >= SHORTEST).then_some(start..body.end)
+}
+
+/// Rows of base64 as tools break them.
+#[derive(Debug, Default)]
+struct Rows {
+    /// Behind the last.
+    end: usize,
+    /// Without the breaks.
+    data: Vec<u8>,
+    /// Of all rows but the first and the last, where there are such.
+    width: Option<usize>,
+}
+
+/// Reads rows from the beginning of `text`, or from behind a break that it begins within: all but the first and the
+/// last are equally long, and one break is as the other.
+fn rows(text: &[u8]) -> Rows {
+    let mut rows = Rows::default();
+    let mut first_gap: Option<&[u8]> = None;
+    let start = body::behind_gap(text, 0);
+    let mut at = start;
+    loop {
+        let length = body::row(text, at);
+        let end = at + length;
+        let fits = match rows.width {
+            Some(width) if length < width => is_last(text, end),
+            Some(width) => length == width,
+            None => at == start || length >= body::SHORTEST_ROW,
+        };
+        if length == 0 || !fits {
+            return rows;
+        }
+        rows.data.extend_from_slice(&text[at..end]);
+        rows.end = end;
+        let next = body::behind_gap(text, end);
+        let gap = &text[end..next];
+        let breaks = gap.contains(&b'\n') || memmem::find(gap, b"\\n").is_some();
+        let same = first_gap.is_none_or(|first| first == gap);
+        let shorter = rows.width.is_some_and(|width| length < width);
+        if !breaks || !same || shorter {
+            return rows;
+        }
+        first_gap = Some(gap);
+        if at != start {
+            rows.width = Some(length);
+        }
+        at = next;
+    }
+}
+
+/// Whether a row that is shorter than the others ends at `end`, and not a word of what comes behind them.
+fn is_last(text: &[u8], end: usize) -> bool {
+    let rest = &text[end..];
+    rest.first().is_none_or(|byte| b"\r\n\\\"'<".contains(byte)) || rest.starts_with(b"-----")
+}
