@@ -142,7 +142,12 @@ impl Engine {
             }
         });
         for group in hits.of_rules.chunk_by(|a, b| a.rule == b.rule) {
-            window::search(&mut found, group[0].rule, Some(group))?;
+            let rule = group[0].rule;
+            if self.rules[rule].place != Place::Finder {
+                window::search(&mut found, rule, Some(group))?;
+            } else if let Some(armor) = &self.armor {
+                armor.search(&mut found, rule, group)?;
+            }
         }
         for &rule in self.keywords.everywhere() {
             window::search(&mut found, rule, None)?;
@@ -155,8 +160,8 @@ impl Engine {
                 value.confidence,
             )?;
         }
-        if let Some(armor) = &self.armor {
-            armor.search(&mut found, may_begin_within)?;
+        if let Some(armor) = self.armor.as_ref().filter(|_| may_begin_within) {
+            armor.beginning(&mut found);
         }
         if let Some(tokens) = &self.tokens {
             tokens.search(&mut found)?;

@@ -250,3 +250,14 @@ fn a_part_of_a_key_is_known_wherever_it_is_cut_off() {
         }
     }
 }
+
+#[test]
+fn a_first_line_of_any_length_does_no_harm() {
+    let sanitizer = DefaultSanitizer::new(&Config::default()).unwrap();
+    for length in 0..300 {
+        for between in [1, 20, 64, 200] {
+            let text = format!("{}\n{}x", "a".repeat(length), " ".repeat(between));
+            assert!(sanitizer.engine().scan(&text, None).unwrap().is_empty());
+        }
+    }
+}

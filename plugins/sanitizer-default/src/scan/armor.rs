@@ -14,6 +14,7 @@ use codex_plugin_api::Result;
 use memchr::memmem;
 
 use super::Found;
+use super::keywords::Hit;
 use crate::check::decode_base64;
 use crate::rules::{Place, Rule};
 
@@ -23,8 +24,6 @@ pub(super) const LONGEST: usize = 24 << 10;
 const LONGEST_LABEL: usize = 110;
 /// Less is a sample that was cut short.
 const SHORTEST: usize = 32;
-/// `-----BEGIN`, encoded.
-const ENCODED_BEGIN: &[u8] = b"LS0tLS1CRUdJTi";
 
 /// The rules that keys are reported under.
 #[derive(Debug)]
@@ -54,64 +53,52 @@ impl Armor {
         any.or(armor.web_token).map(|_| armor)
     }
 
-    /// Reports keys; one whose beginning is not in the text only where that is said to be possible.
-    pub(super) fn search(&self, found: &mut Found<'_>, may_begin_within: bool) -> Result<()> {
+    /// Reports keys that begin around the keywords of one of their rules; nothing happens for another rule.
+    pub(super) fn search(&self, found: &mut Found<'_>, rule: usize, hits: &[Hit]) -> Result<()> {
+        let read = match Some(rule) {
+            rule if rule == self.block => block,
+            rule if rule == self.encoded => encoded,
+            rule if rule == self.putty => putty,
+            _ => return Ok(()),
+        };
         let text = found.bytes();
-        if may_begin_within && let Some((kind, range)) = middle::find(text) {
-            use middle::Kind;
-            let rule = match kind {
-                Kind::Block => self.block,
-                Kind::Encoded => self.encoded,
-                Kind::Putty => self.putty,
-                Kind::WebToken => self.web_token,
-            };
-            // A part passes no check that the whole would.
-            if let Some(rule) = rule.filter(|&rule| !found.rule(rule).silent) {
-                let confidence = found.rule(rule).confidence;
-                found.pieces(rule, range, confidence);
+        let confidence = found.rule(rule).confidence;
+        let mut done = 0;
+        for hit in hits {
+            if hit.start >= done
+                && let Some(range) = read(text, *hit)
+            {
+                done = range.end;
+                found.push(rule, range.clone(), range, confidence)?;
             }
         }
-        each(text, b"BEGIN", block, |range| {
-            report(found, self.block, range)
-        })?;
-        each(text, ENCODED_BEGIN, encoded, |range| {
-            report(found, self.encoded, range)
-        })?;
-        each(text, b"Private-Lines:", putty, |range| {
-            report(found, self.putty, range)
-        })
+        Ok(())
     }
-}
 
-fn report(found: &mut Found<'_>, rule: Option<usize>, range: Range<usize>) -> Result<()> {
-    let Some(rule) = rule else {
-        return Ok(());
-    };
-    let confidence = found.rule(rule).confidence;
-    found.push(rule, range.clone(), range, confidence)
-}
-
-/// Calls `visit` with what `read` makes of each place that has `sign`, behind the last one.
-fn each(
-    text: &[u8],
-    sign: &[u8],
-    read: impl Fn(&[u8], usize) -> Option<Range<usize>>,
-    mut visit: impl FnMut(Range<usize>) -> Result<()>,
-) -> Result<()> {
-    let mut done = 0;
-    for place in memmem::find_iter(text, sign) {
-        if place >= done
-            && let Some(range) = read(text, place)
-        {
-            done = range.end;
-            visit(range)?;
+    /// Reports the key that the text begins within.
+    pub(super) fn beginning(&self, found: &mut Found<'_>) {
+        use middle::Kind;
+        let Some((kind, range)) = middle::find(found.bytes()) else {
+            return;
+        };
+        let rule = match kind {
+            Kind::Block => self.block,
+            Kind::Encoded => self.encoded,
+            Kind::Putty => self.putty,
+            Kind::WebToken => self.web_token,
+        };
+        // A part passes no check that the whole would.
+        if let Some(rule) = rule.filter(|&rule| !found.rule(rule).silent) {
+            let confidence = found.rule(rule).confidence;
+            found.pieces(rule, range, confidence);
         }
     }
-    Ok(())
 }
 
-/// The block whose `BEGIN` is at `place`.
-fn block(text: &[u8], place: usize) -> Option<Range<usize>> {
+/// The block whose first border has the keyword.
+fn block(text: &[u8], hit: Hit) -> Option<Range<usize>> {
+    let before = hit.start.saturating_sub(LONGEST_LABEL);
+    let place = before + memmem::rfind(&text[before..hit.start], b"BEGIN")?;
     let lead = text[..place].strip_suffix(b" ").unwrap_or(&text[..place]);
     let dashes = lead
         .iter()
@@ -144,8 +131,9 @@ fn is_private(label: &[u8]) -> bool {
     (end.ends_with(b"PRIVATE KEY") || end.ends_with(b"SECRET KEY")) && label.iter().all(plain)
 }
 
-/// The base64 that begins at `place`, where its text is a block with a private key.
-fn encoded(text: &[u8], place: usize) -> Option<Range<usize>> {
+/// The base64 that begins with the keyword, where its text is a block with a private key.
+fn encoded(text: &[u8], hit: Hit) -> Option<Range<usize>> {
+    let place = hit.start;
     let before = place.checked_sub(1).map(|before| text[before]);
     let rest = &text[place..(place + LONGEST).min(text.len())];
     let rows = rows(rest);
@@ -159,9 +147,9 @@ fn encoded(text: &[u8], place: usize) -> Option<Range<usize>> {
     .then_some(place..place + rows.end)
 }
 
-/// The lines behind `Private-Lines:` at `place`.
-fn putty(text: &[u8], place: usize) -> Option<Range<usize>> {
-    let number = place + b"Private-Lines:".len();
+/// The lines behind `Private-Lines:`.
+fn putty(text: &[u8], hit: Hit) -> Option<Range<usize>> {
+    let number = hit.end;
     let line = &text[number..(number + 8).min(text.len())];
     let digits = line.trim_ascii_start();
     if !digits.first().is_some_and(u8::is_ascii_digit) {

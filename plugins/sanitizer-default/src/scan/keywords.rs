@@ -62,7 +62,8 @@ impl Keywords {
             })
         };
         for (number, rule) in rules.iter().enumerate() {
-            if rule.place != Place::Keyword {
+            let finds = rule.place == Place::Finder && !rule.keywords.is_empty();
+            if rule.place != Place::Keyword && !finds {
                 continue;
             }
             if rule.keywords.iter().all(String::is_empty) {

@@ -41,7 +41,7 @@ pub(super) fn find(text: &[u8]) -> Option<(Kind, Range<usize>)> {
             return Some((kind, start + range.start..start + range.end));
         }
         // What is left of the first border, and headers, may stand before the rows.
-        let line = &text[start..text.len().min(LONGEST_HEAD)];
+        let line = text.get(start..text.len().min(LONGEST_HEAD))?;
         let length = line.iter().position(|byte| b"\n\\".contains(byte))?;
         if is_other_border(&line[..length]) {
             return None;
