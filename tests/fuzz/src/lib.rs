@@ -9,13 +9,16 @@
 
 // The gates name this of the crate that installs packages, and of the search for plugins what stands in `search` below:
 // little enough to say again, where the crate itself would bring a hundred others.
+#[cfg(feature = "host")]
 extern crate self as codex_packages;
 
 /// As in `host/packages/src/entry.rs`.
+#[cfg(feature = "host")]
 pub mod entry {
     pub const ANY_TARGET: &str = "wasm";
 }
 
+#[cfg(feature = "host")]
 #[path = "../../../host/src/plugins"]
 mod plugins {
     pub mod gates;
@@ -58,5 +61,7 @@ mod sanitizer;
 
 pub use sanitizer::sanitizer;
 
+#[cfg(feature = "host")]
 pub use plugins::wasm::border::{compile, gates, manifest};
+#[cfg(feature = "host")]
 pub use plugins::wasm::returned::{Returned, returned};
