@@ -105,8 +105,8 @@ pub fn prompt_ids(tokenizer: &dyn Tokenizer, prompt: &str, post_process: bool) -
     Ok(ids)
 }
 
-/// Continues every prompt. `show` gets pieces of text as soon as they are whole characters and cannot belong to a stop
-/// text, with the number of their prompt.
+/// Continues every prompt. `show` is called once a token, with the number of its prompt and the text that may be shown by
+/// now: whole characters that cannot belong to a stop text and that the sanitizers let pass. That may be none.
 ///
 /// # Errors
 /// [`ErrorKind::Config`] for settings that make no sense or a prompt that is longer than the model reads,
@@ -270,9 +270,7 @@ impl Run<'_> {
                 };
                 let last = progress.finished.is_some();
                 let (text, checked) = progress.passed.push(text, last);
-                if !text.is_empty() {
-                    show(prompt, &text)?;
-                }
+                show(prompt, &text)?;
                 checked?;
                 if progress.passed.has_ended() && !last {
                     // The policy drops what would come.

@@ -57,7 +57,7 @@ mod permissions;
 mod refused;
 mod registry;
 mod resume;
-mod sanitized;
 mod sanitize;
+mod sanitized;
 mod tasks;
 mod third_party;

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use codex_plugin_api::{Context, Error, Result};
+use indicatif::ProgressBar;
 
 use super::adapters::AdapterArgs;
 use super::input;
@@ -137,12 +138,25 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     let output = &app.output;
     let streaming = !output.is_json() && texts.len() == 1;
     let mut begun = false;
+    let begin = |begun: &mut bool, bar: &ProgressBar| -> Result<()> {
+        if !*begun {
+            bar.finish_and_clear();
+            output.write(&texts[0])?;
+            *begun = true;
+        }
+        Ok(())
+    };
+    // Until text comes: sanitizers hold back what may yet become a finding.
+    let bar = output.bar(
+        args.max_new_tokens * texts.len() as u64,
+        "generating {wide_bar} {human_pos}/{human_len} tokens, {eta} left",
+    );
     let mut show = |_: usize, text: &str| {
-        if streaming {
-            if !begun {
-                output.write(&texts[0])?;
-                begun = true;
-            }
+        if !begun {
+            bar.inc(1);
+        }
+        if streaming && !text.is_empty() {
+            begin(&mut begun, &bar)?;
             output.write(text)?;
         }
         Ok(())
@@ -157,8 +171,9 @@ pub(super) fn run(args: &Args, app: &App) -> Result<Exit> {
     );
     if streaming && completions.is_ok() {
         // The text may have ended without a single character.
-        show(0, "")?;
+        begin(&mut begun, &bar)?;
     }
+    bar.finish_and_clear();
     if begun {
         // The line ends whatever happened, so that an error does not stand behind half a text.
         output.write("\n")?;

@@ -180,6 +180,7 @@ fn own(arguments: &Arguments, rules: Vec<String>, disable: Vec<String>) -> Resul
         rules,
         disable,
         least_confidence: least as f32,
+        max_span: None,
     })
 }
 
