@@ -51,7 +51,7 @@ impl StreamOptions {
     /// For generated text: shown as soon as it is decided.
     pub fn generated() -> Self {
         Self {
-            context: 256,
+            context: 512,
             step: 1,
             invalid_utf8: InvalidUtf8::Replace,
         }
