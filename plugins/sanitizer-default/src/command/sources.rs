@@ -75,6 +75,7 @@ pub(super) fn find(settings: &Settings, host: &HostRef) -> Result<Sources> {
     let mut sources = Sources::default();
     if settings.staged {
         sources.list = staged::list(&settings.paths, settings.format)?;
+        without_baselines(&mut sources, settings);
         return Ok(sources);
     }
     for given in &settings.paths {
@@ -91,8 +92,26 @@ pub(super) fn find(settings: &Settings, host: &HostRef) -> Result<Sources> {
         }
         add(&mut sources, Path::new(given), settings, host)?;
     }
+    without_baselines(&mut sources, settings);
     twice(&mut sources, settings)?;
     Ok(sources)
+}
+
+/// A baseline's salt and HMACs look like secrets, and are there to be read.
+fn without_baselines(sources: &mut Sources, settings: &Settings) {
+    for path in [&settings.baseline, &settings.write_baseline]
+        .into_iter()
+        .flatten()
+    {
+        let (name, whole) = (name_of(path), fs::canonicalize(path).ok());
+        sources.list.retain(|source| {
+            let same = match &source.content {
+                Content::File(file) => whole.is_some() && fs::canonicalize(file).ok() == whole,
+                Content::Input | Content::Blob(_) => source.name == name,
+            };
+            !same
+        });
+    }
 }
 
 fn add(sources: &mut Sources, given: &Path, settings: &Settings, host: &HostRef) -> Result<()> {
