@@ -39,7 +39,9 @@ fn the_built_in_policy_fits_its_schema_and_decides_as_documented() {
         (unsure(Ingest, "phone-number"), Warn),
         (mild(Output, "ip-address"), Warn),
         (subject(Prompt, "email-address"), Warn),
-        (unsure(Log, "email-address"), Redact),
+        (subject(Log, "email-address"), Redact),
+        (unsure(Log, "email-address"), Warn),
+        (mild(Log, "ip-address"), Warn),
         (subject(Ingest, "prompt-attack"), Warn),
         (subject(Log, "prompt-attack-unicode"), Allow),
     ] {
