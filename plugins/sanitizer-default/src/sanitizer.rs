@@ -31,7 +31,7 @@ pub struct Config {
     /// Leave out what is less sure than this, from 0 to 1.
     pub least_confidence: f32,
     /// Give longer findings in pieces of so many bytes, 64 or more; by default as the rules say. Generated text is held
-    /// back twice as long as a finding may be.
+    /// back as long as a finding may be, and longer.
     pub max_span: Option<u32>,
 }
 
