@@ -62,7 +62,13 @@ pub(crate) fn create(
     let given = env::var_os(POLICY_VARIABLE).filter(|value| !value.is_empty());
     let data = folders.data.as_deref();
     let policy = Policy::of_user(given.as_deref().map(Path::new), data)?;
-    Sanitizers::new(sanitizers, policy, Key::kept_in(data)?).map(Arc::new)
+    // A command that fails leaves nothing behind, so no key is made for an error that names no value.
+    let key = if policy.names_values() {
+        Key::kept_in(data)?
+    } else {
+        Key::passing()?
+    };
+    Sanitizers::new(sanitizers, policy, key).map(Arc::new)
 }
 
 /// A dataset of clean texts, and what is found while it is read; the dataset itself where there is no sanitizer.

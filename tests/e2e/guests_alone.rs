@@ -1,4 +1,4 @@
-//! Guests at work: a run whose dataset, tokenizer, model, metrics and tracker are all in the sandbox, killed and resumed;
+//! Guests at work: a run whose dataset, tokenizer, model, metrics, sanitizer and tracker are all in the sandbox, killed and resumed;
 //! the same metric in several languages and beside the native one.
 
 mod granted;
@@ -14,13 +14,14 @@ use crate::resume::{timeless, wait_for_events};
 
 /// A run without a native plugin. The tracker is the one of `tests/fixtures/hostile`, which keeps what it hears: the
 /// only one in `wasm-plugins` is in Python, which not every machine can build.
-const RUN: [&str; 12] = [
+const RUN: [&str; 13] = [
     "train",
     "run.name=r",
     "data.name=arithmetic",
     "data.rows=4000",
     "tokenizer.name=bytes",
     "model.name=ngram",
+    "sanitizers=[contacts]",
     "metrics=[lm-wasm,surprise]",
     "trackers=[{name: hostile, deed: keep}]",
     "training.steps=300",
@@ -29,12 +30,13 @@ const RUN: [&str; 12] = [
     "training.keep_last=2",
 ];
 
-const GUESTS: [&str; 6] = [
+const GUESTS: [&str; 7] = [
     "wasm-plugins/dataset-rust",
     "wasm-plugins/tokenizer-rust",
     "wasm-plugins/ngram-model-rust",
     "wasm-plugins/lm-metric-rust",
     "wasm-plugins/text-metric-rust",
+    "wasm-plugins/sanitizer-rust",
     "tests/fixtures/hostile",
 ];
 

@@ -240,6 +240,11 @@ impl Policy {
         &self.digest
     }
 
+    /// Whether what this policy leaves of a value depends on the key.
+    pub fn names_values(&self) -> bool {
+        self.uses(Mode::Pseudonym) || self.uses(Mode::Fake)
+    }
+
     /// Whether text that was redacted before can hold what this mode leaves.
     pub(crate) fn uses(&self, mode: Mode) -> bool {
         self.modes.contains(&mode)

@@ -51,6 +51,11 @@ fn the_built_in_policy_fits_its_schema_and_decides_as_documented() {
         assert_eq!(policy.on_error(stage), OnError::Block);
     }
     assert_eq!(policy.on_error(Log), OnError::Withhold);
+    assert!(!policy.names_values());
+    for mode in ["pseudonym", "fake"] {
+        let own = Policy::from_yaml(&format!("version: 1\nmode: {mode}\n"), "own").unwrap();
+        assert!(own.names_values(), "{mode}");
+    }
 }
 
 #[test]
