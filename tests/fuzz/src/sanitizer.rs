@@ -30,8 +30,14 @@ fn check(engine: &Engine, text: &str) {
     };
     let mut last = 0;
     for span in &spans {
-        assert!(last <= span.start && span.start < span.end && span.end <= text.len(), "{span:?}");
-        assert!(text.is_char_boundary(span.start) && text.is_char_boundary(span.end), "{span:?}");
+        assert!(
+            last <= span.start && span.start < span.end && span.end <= text.len(),
+            "{span:?}"
+        );
+        assert!(
+            text.is_char_boundary(span.start) && text.is_char_boundary(span.end),
+            "{span:?}"
+        );
         assert!(span.end - span.start <= engine.max_span(), "{span:?}");
         assert!(span.rule < engine.rules().len(), "{span:?}");
         assert!((0.0..=1.0).contains(&span.confidence), "{span:?}");
@@ -42,5 +48,8 @@ fn check(engine: &Engine, text: &str) {
     let mut stream = Stream::new(engine, None);
     let pushed = stream.push(text, &mut found);
     let ended = pushed.and_then(|()| stream.finish(&mut found));
-    assert!(ended.is_ok() && found == spans, "the stream finds {found:?}, the scan {spans:?}");
+    assert!(
+        ended.is_ok() && found == spans,
+        "the stream finds {found:?}, the scan {spans:?}"
+    );
 }
