@@ -59,13 +59,12 @@ impl Key {
         }
         let secret = random()?;
         match write(&secret, data, &path) {
-            Ok(()) => Self::new(&secret),
             // Another process was quicker; its key is everybody's.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 let theirs = fs::read(&path).or_error(|| failed(&path))?;
                 read(&theirs, &path)
             }
-            Err(_) => Self::new(&secret),
+            Ok(()) | Err(_) => Self::new(&secret),
         }
     }
 
