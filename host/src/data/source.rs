@@ -151,7 +151,7 @@ impl DataSource {
     /// Opens all documents, cleaned by the sanitizers.
     ///
     /// # Errors
-    /// As [`Self::open_dataset`] and [`Documents::open`].
+    /// As [`Self::open_clean`] and [`Documents::open`].
     pub fn open(&self, app: &App) -> Result<Documents> {
         Documents::open(self.open_clean(app)?, self.columns.text.as_deref())
     }
@@ -167,7 +167,7 @@ impl DataSource {
     /// Opens all that a task learns from, cleaned by the sanitizers.
     ///
     /// # Errors
-    /// As [`Self::open_dataset`] and [`Corpus::open`].
+    /// As [`Self::open_clean`] and [`Corpus::open`].
     pub fn open_corpus(&self, task: Task, app: &App) -> Result<Corpus> {
         Corpus::open(self.open_clean(app)?, task, &self.columns)
     }
