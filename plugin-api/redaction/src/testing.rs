@@ -159,7 +159,7 @@ impl Sanitizer for Toy {
                         confidence: if context.contains("password") {
                             0.9
                         } else {
-                            0.6
+                            0.7
                         },
                     });
                 }
